@@ -1,0 +1,196 @@
+"""The job document: what producers push, and how it is read.
+
+Two forms of a task are understood, in one job if need be: ``{"ffmpeg": {...}}`` and
+``{"module": "ffmpeg", "data": {...}}``. Members that nobody knows are ignored.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from sisyphus.errors import InvalidJob, Problem
+from sisyphus.problems import problems_of
+
+PRIORITIES = range(10)
+"""0 (the default, the list ``queue``) to 9 (first of all)."""
+
+MAX_DEPTH = 64
+_BOM = b"\xef\xbb\xbf"
+_TASK_MEMBERS = ("timeout", "stall_timeout")
+
+
+def _as_text(value: Any) -> Any:
+    """Take a number for its text; leave everything else to the type check."""
+    if isinstance(value, bool):
+        raise ValueError("must be text")
+    if isinstance(value, int | float):
+        return str(value)
+    return value
+
+
+def _as_time(value: Any) -> Any:
+    if isinstance(value, datetime):
+        moment = value
+    elif isinstance(value, str):
+        moment = datetime.fromisoformat(value)
+    else:
+        moment = datetime.fromtimestamp(float(value), UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Text = Annotated[str, BeforeValidator(_as_text)]
+JobId = Annotated[
+    Text, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+Label = Annotated[str, Field(pattern=r"^[^\s|]{1,64}$")]
+PositiveSeconds = Annotated[float, Field(gt=0)]
+Time = Annotated[datetime, BeforeValidator(_as_time)]
+
+
+class TaskSpec(BaseModel):
+    """One step of a job: a module's name and its data, not yet checked by the module."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    module: str = Field(min_length=1, description="The module that does the task.")
+    data: dict[str, Any] = Field(description="The module's settings.")
+    timeout: PositiveSeconds | None = Field(
+        None, description="Seconds the task may take at most."
+    )
+    stall_timeout: float | None = Field(
+        None,
+        ge=0,
+        description="Seconds without progress after which the task counts as hung;"
+        " 0 switches that off.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _seed_form(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise ValueError('must be an object such as {"ffmpeg": {...}}')
+        if isinstance(value.get("module"), str):
+            return value
+        rest = {
+            key: value[key]
+            for key in _TASK_MEMBERS
+            if key in value and not isinstance(value[key], dict)
+        }
+        modules = [key for key in value if key not in rest]
+        if len(modules) != 1:
+            found = ", ".join(modules) or "none"
+            raise ValueError(f"must name exactly one module, names {found}")
+        return {"module": modules[0], "data": value[modules[0]], **rest}
+
+
+class Job(BaseModel):
+    """What a person submits: a title and an ordered list of tasks."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", title="Job")
+
+    job_title: Text = Field(min_length=1, description="For people.")
+    job_id: JobId = Field(description="Unique; usually a UUID.")
+    tasks: tuple[TaskSpec, ...] = Field(
+        min_length=1, max_length=1000, description="Run one after the other."
+    )
+    priority: int = Field(0, ge=0, le=9, description="9 first; `queue:<n>` for n > 0.")
+    retries: int = Field(0, ge=0, le=1000, description="New attempts after a failure.")
+    timeout: PositiveSeconds | None = Field(
+        None, description="Seconds one attempt at the whole job may take."
+    )
+    not_before: Time | None = Field(
+        None, description="ISO 8601 time or seconds since 1970; waits until then."
+    )
+    requires: tuple[Label, ...] = Field(
+        (), max_length=32, description="Labels a worker must have."
+    )
+    resume: bool = Field(
+        True, description="Skip finished tasks whose outputs are unchanged."
+    )
+    on_finish: str | None = Field(None, description="Webhook; kept, not called yet.")
+
+
+def parse_job(raw: bytes | str) -> Job:
+    """Read a job document.
+
+    Raises:
+        InvalidJob: it is not UTF-8, not JSON, or not a job; lists every problem.
+    """
+    document = _decode(raw)
+    try:
+        return Job.model_validate(document)
+    except ValidationError as error:
+        raise InvalidJob.of(*problems_of(error)) from None
+
+
+def _decode(raw: bytes | str) -> Any:
+    if isinstance(raw, bytes):
+        try:
+            text = raw.removeprefix(_BOM).decode()
+        except UnicodeDecodeError as error:
+            bad = raw[error.start : error.start + 8]
+            problem = Problem("document", bad, f"is not UTF-8 at byte {error.start}")
+            raise InvalidJob.of(problem) from None
+    else:
+        text = raw.removeprefix("\ufeff")
+    try:
+        document = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_refuse_constant
+        )
+    except _NotPlain as error:
+        raise InvalidJob.of(Problem("document", error.value, str(error))) from None
+    except (ValueError, RecursionError) as error:
+        expected = f"is not JSON: {error}"
+        raise InvalidJob.of(Problem("document", text[:60], expected)) from None
+    if not isinstance(document, dict):
+        raise InvalidJob.of(Problem("document", document, "must be a JSON object"))
+    if _deeper_than(document, MAX_DEPTH):
+        expected = f"is nested more than {MAX_DEPTH} deep"
+        raise InvalidJob.of(Problem("document", text[:60], expected))
+    return document
+
+
+class _NotPlain(ValueError):
+    """JSON that two decoders may read differently."""
+
+    def __init__(self, message: str, value: Any) -> None:
+        self.value = value
+        super().__init__(message)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _NotPlain("has the same member twice in one object", twice)
+    return members
+
+
+def _refuse_constant(name: str) -> Any:
+    raise _NotPlain("holds a number that is not JSON", name)
+
+
+def _deeper_than(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit):
+        level = [
+            child
+            for item in level
+            if isinstance(item, dict | list)
+            for child in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return False
+    return True

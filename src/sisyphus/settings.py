@@ -1,0 +1,203 @@
+"""Every setting, in one place: read once at the door, then handed inward.
+
+Order: command line, ``SISYPHUS_*`` variables, ``sisyphus.toml`` in the working directory,
+the 2021 worker's variables (``REDIS_HOST`` ...), defaults.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+from urllib.parse import quote
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from sisyphus.errors import ConfigError
+from sisyphus.problems import did_you_mean, problems_of
+
+PREFIX = "SISYPHUS_"
+LEASE_FLOOR_SECONDS = 3.0
+
+
+def _split(value: Any) -> Any:
+    """Take ``a,b`` (or ``a:b`` for folders) from a variable for a list."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+def _split_paths(value: Any) -> Any:
+    if isinstance(value, str):
+        return [part for part in value.split(os.pathsep) if part]
+    return value
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
+Folders = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split_paths)]
+
+
+class Settings(BaseSettings):
+    """All settings, frozen; each field says its unit and its default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", toml_file="sisyphus.toml"
+    )
+
+    # The store
+    redis_url: str = Field(
+        "redis://localhost:6379/0",
+        description="Redis or Valkey: redis://, rediss:// or unix:// with password.",
+    )
+    queue: str = Field("queue", min_length=1, description="Name of the list of jobs.")
+    heartbeat_prefix: str = Field(
+        "worker", description="Heartbeats lie in <prefix>:<worker_id>."
+    )
+    progress_prefix: str = Field(
+        "progress", description="Progress lies in <prefix>:<worker_id>."
+    )
+    max_document_bytes: int = Field(
+        8 * 1024 * 1024, ge=1024, description="Larger documents are rejected."
+    )
+    history_count: int = Field(10_000, ge=0, description="Ended jobs kept.")
+    history_days: float = Field(30, gt=0, description="Days an ended job is kept.")
+    log_lines: int = Field(2_000, ge=10, description="Lines kept of a job's log.")
+    crash_limit: int = Field(
+        3, ge=1, description="Workers a job may take down before it is set aside."
+    )
+
+    # The worker
+    concurrency: int = Field(1, ge=1, le=256, description="Worker processes.")
+    hostname: str = Field(
+        default_factory=socket.gethostname, description="Name in heartbeats and ids."
+    )
+    worker_id: str | None = Field(
+        None, description="Id of the first worker; default: derived from the host name."
+    )
+    lease: float = Field(
+        12.0,
+        ge=LEASE_FLOOR_SECONDS,
+        description="Seconds after which a silent machine's jobs go to others.",
+    )
+    patience: float = Field(
+        600.0,
+        ge=0,
+        description="Seconds an encoder may go on while Redis does not answer.",
+    )
+    grace: float = Field(
+        10.0, ge=0, description="Seconds between the polite stop and SIGKILL."
+    )
+    on_drain: Literal["finish", "release"] = Field(
+        "finish", description="At SIGTERM: finish the job, or hand it back at once."
+    )
+    drain_timeout: float | None = Field(
+        None, ge=0, description="Seconds a drain may take before jobs are handed back."
+    )
+    max_jobs: int | None = Field(
+        None, ge=1, description="Jobs after which a worker process is replaced."
+    )
+    stall_timeout: float = Field(
+        900.0, ge=0, description="Seconds without progress that count as hung; 0 = off."
+    )
+    labels: Names = Field((), description="What jobs may require of this worker.")
+    roots: Folders = Field(
+        default_factory=lambda: (Path.cwd(),),
+        description="Folders that jobs may read, write and delete below.",
+    )
+    workdir: Path | None = Field(
+        None, description="Folder for temporary files; default: the system's."
+    )
+
+    # Modules and tools
+    modules: Names = Field((), description="Modules a job may name; default: all.")
+    module_folders: Folders = Field(
+        (), description="Folders with further modules, one <name>.py each."
+    )
+    ffmpeg: str | None = Field(None, description="Path of ffmpeg.")
+    ffprobe: str | None = Field(None, description="Path of ffprobe.")
+    mkvmerge: str | None = Field(None, description="Path of mkvmerge.")
+
+    # Logs
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least important line that is shown."
+    )
+    log_json: bool | None = Field(
+        None, description="One JSON object a line; default: when not on a terminal."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the file under the variables, the seed's variables under the file."""
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls),
+            _SeedVariables(settings_cls),
+        )
+
+    @classmethod
+    def load(cls, **given: Any) -> Self:
+        """Read all sources; values that are ``None`` count as not given.
+
+        Raises:
+            ConfigError: a value is wrong, or a name is not known.
+        """
+        _refuse_unknown_variables()
+        try:
+            return cls(
+                **{key: value for key, value in given.items() if value is not None}
+            )
+        except ValidationError as error:
+            known = list(cls.model_fields)
+            found = problems_of(error, known=known)
+            raise ConfigError("; ".join(map(str, found))) from None
+
+
+class _SeedVariables(PydanticBaseSettingsSource):
+    """The variables of the 2021 worker and its successors."""
+
+    _PLAIN: ClassVar[dict[str, str]] = {
+        "HOSTNAME_OVERRIDE": "hostname",
+        "HOST_UUID": "worker_id",
+        "FFMPEG_PATH": "ffmpeg",
+    }
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        found: dict[str, Any] = {
+            field: os.environ[name]
+            for name, field in self._PLAIN.items()
+            if os.environ.get(name)
+        }
+        parts = [os.environ.get(f"REDIS_{name}") for name in ("HOST", "PORT", "DB")]
+        if any(parts):
+            host, port, db = parts
+            found["redis_url"] = (
+                f"redis://{quote(host or 'localhost')}:{port or 6379}/{db or 0}"
+            )
+        return found
+
+
+def _refuse_unknown_variables() -> None:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in os.environ:
+        if name.startswith(PREFIX) and name.upper() not in known:
+            hint = did_you_mean(name, known)
+            raise ConfigError(f"the variable {name} is not a setting{hint}")
