@@ -1,0 +1,27 @@
+# Everything here sets itself up: Python 3.11 or newer, git and make are enough.
+# PYTHON=python3.12 make ...  chooses the interpreter (of an environment not yet made).
+
+.PHONY: help demo test check fix clean setup
+
+help:  ## show this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /  make \1	/p' Makefile
+
+demo: setup  ## run a worker, its queue and an encoding job, here and now
+	@.venv/bin/sisyphus demo
+
+test: setup  ## run all checks and all tests
+	@scripts/test
+
+check: setup  ## format, lint, types, layers: only look
+	@scripts/check
+
+fix: setup  ## format and mend what can be mended by itself
+	@scripts/fix
+
+clean:  ## remove everything that the other commands made
+	rm -rf .boot .venv .cache .hypothesis .import_linter_cache .mypy_cache \
+		.pytest_cache .ruff_cache build demo dist
+	find src tests -name __pycache__ -prune -exec rm -rf {} +
+
+setup:
+	@scripts/setup
