@@ -1,0 +1,42 @@
+-- cancel.lua: queued or delayed -> cancelled; running: ask its worker to stop.
+--
+-- Works in any state, also for a document that no worker has seen yet: the record then
+-- swallows the document when it surfaces. For a running job the wish is kept in its record
+-- (heard at the next renewal at the latest) and its supervisor is nudged.
+--
+-- KEYS[1]  queue   list  the waiting documents
+-- ARGV[1]  job_id
+-- ARGV[2]  keep          bound of the history
+--
+-- Returns  {'cancelled'} | {'unseen'}: cancelled before it surfaced |
+--          {'asked'}: it runs and will be stopped | {'ended', state}: too late.
+
+local id, keep = ARGV[1], tonumber(ARGV[2])
+
+local record = key('job', id)
+local j = redis.call('HMGET', record, 'state', 'session')
+local state, session = j[1], j[2]
+if state == 'completed' or state == 'failed' or state == 'cancelled' then
+  return {'ended', state}
+end
+
+redis.call('DEL', key('none')) -- a first write that is allowed above maxmemory
+local now_ms = now()
+if state == 'running' then
+  redis.call('HSET', record, 'cancel', now_ms)
+  local node = redis.call('HGET', key('session', session), 'node')
+  if node then
+    redis.call('RPUSH', key('orders', node), 'look')
+    redis.call('EXPIRE', key('orders', node), 60)
+  end
+  event('cancel_asked', id)
+  return {'asked'}
+end
+if state == 'delayed' then
+  redis.call('ZREM', key('delayed'), id)
+  redis.call('ZREM', key('backoff'), id)
+else
+  redis.call('HINCRBY', record, 'swallow', 1)
+end
+finish(id, 'cancelled', now_ms, keep)
+return {state and 'cancelled' or 'unseen'}

@@ -1,0 +1,257 @@
+-- take.lua: queued -> running. Give one document to one worker, under a new token.
+--
+-- Drains the staged list first, then jobs set aside for such workers, then the lists by
+-- priority. A session has one job in its hand at most: while it has one, the same job is
+-- handed out again, so a call whose answer was lost can be repeated.
+--
+-- KEYS[1]  queue       list  the waiting documents
+-- ARGV[1]  session
+-- ARGV[2]  max_bytes         larger documents are rejected
+-- ARGV[3]  keep              bound of the history
+--
+-- Returns  {'job', id, token, raw, attempt, failures, crashes, checkpoint} |
+--          {'empty', due_in_ms}: nothing waits; -1 when nothing is delayed either |
+--          {'more'}: the bound of one call is reached, call again |
+--          {'paused'} | {'gone'}: the session has ended.
+
+local session, max_bytes, keep = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+
+local function hand_out(id, token)
+  local j = redis.call('HMGET', key('job', id), 'attempts', 'failures', 'crashes',
+    'checkpoint')
+  return {'job', id, token, redis.call('GET', key('doc', id)), j[1], j[2] or '0',
+    j[3] or '0', j[4] or ''}
+end
+
+local s = redis.call('HMGET', key('session', session), 'worker_id', 'provides', 'job',
+  'token', 'paused', 'idle')
+local worker_id, provides, idle = s[1], s[2], s[6]
+if not worker_id then return {'gone'} end
+if s[3] then return hand_out(s[3], s[4]) end
+
+local meta = redis.call('HMGET', key('meta'), 'fence', 'paused', 'aside')
+local last_token, aside = tonumber(meta[1]) or 0, tonumber(meta[3]) or 0
+if s[5] or meta[2] then
+  redis.call('DEL', key('none')) -- a first write that is allowed above maxmemory
+  for _ = 1, math.min(64, redis.call('LLEN', key('staged'))) do
+    redis.call('LMOVE', key('staged'), queue, 'LEFT', 'RIGHT')
+  end
+  return {'paused'}
+end
+
+local now_ms, now_us = now()
+
+local function reject(raw, priority, reason)
+  redis.call('XADD', key('rejected'), '*', 'list', waiting(priority),
+    'reason', reason, 'raw', raw)
+  event('rejected', '', 'reason', reason)
+end
+
+-- A job id is text; a whole number is taken for its digits.
+local function text_of(value)
+  if type(value) == 'number' and value == math.floor(value)
+    and math.abs(value) < 9007199254740992 then
+    return string.format('%.0f', value)
+  end
+  return type(value) == 'string' and value or nil
+end
+
+local function is_utf8(text)
+  local rest = string.gsub(text, '[%z\1-\127]', '')
+  rest = string.gsub(rest, '[\194-\223][\128-\191]', '')
+  rest = string.gsub(rest, '\224[\160-\191][\128-\191]', '')
+  rest = string.gsub(rest, '\237[\128-\159][\128-\191]', '')
+  rest = string.gsub(rest, '[\225-\236\238\239][\128-\191][\128-\191]', '')
+  rest = string.gsub(rest, '\240[\144-\191][\128-\191][\128-\191]', '')
+  rest = string.gsub(rest, '\244[\128-\143][\128-\191][\128-\191]', '')
+  rest = string.gsub(rest, '[\241-\243][\128-\191][\128-\191][\128-\191]', '')
+  return rest == ''
+end
+
+local function usable(id)
+  return id and #id >= 1 and #id <= 200 and not string.find(id, '[%z\1-\31\127]')
+    and (not string.find(id, '[\128-\255]') or is_utf8(id))
+end
+
+-- What a document asks of its worker: sorted |module:x| and |label:y|.
+local function needs_of(doc)
+  local needs, seen = {}, {}
+  local function add(need)
+    if not seen[need] then
+      seen[need] = true
+      needs[#needs + 1] = need
+    end
+  end
+  if type(doc.tasks) == 'table' then
+    for _, task in ipairs(doc.tasks) do
+      if type(task) == 'table' then
+        local module = task.module
+        if type(module) ~= 'string' then
+          module = nil
+          for name, data in pairs(task) do
+            if type(name) == 'string' and type(data) == 'table' then module = name end
+          end
+        end
+        if module and not string.find(module, '[%s|]') then
+          add('module:' .. module)
+        end
+      end
+    end
+  end
+  if type(doc.requires) == 'table' then
+    for _, label in ipairs(doc.requires) do
+      if type(label) == 'string' and not string.find(label, '[%s|]') then
+        add('label:' .. label)
+      end
+    end
+  end
+  table.sort(needs)
+  return needs
+end
+
+local function has_all(kind, needs)
+  for _, need in ipairs(needs) do
+    if not string.find(kind, '|' .. need .. '|', 1, true) then return false end
+  end
+  return true
+end
+
+-- Whether another worker should have it: some live worker has all it needs, or only labels
+-- are missing everywhere. A module that nobody has is for the taker to report.
+local function for_others(needs)
+  local modules = {}
+  for _, need in ipairs(needs) do
+    if string.sub(need, 1, 7) == 'module:' then modules[#modules + 1] = need end
+  end
+  local known = has_all(provides, modules)
+  for _, kind in ipairs(redis.call('HKEYS', key('kinds'))) do
+    if has_all(kind, needs) then return true end
+    known = known or has_all(kind, modules)
+  end
+  return known
+end
+
+local function set_aside(id, sha, title, raw, priority, needs)
+  local name = table.concat(needs, ' ')
+  redis.call('HSET', key('job', id), 'state', 'queued', 'sha', sha, 'title', title,
+    'priority', priority, 'needs', name)
+  redis.call('LPUSH', key('aside', name), raw)
+  redis.call('HINCRBY', key('aside'), name, 1)
+  redis.call('HINCRBY', key('meta'), 'aside', 1)
+  event('aside', id, 'needs', name)
+end
+
+-- One document: nil when it was consumed without a job, else the reply.
+local function admit(raw, priority)
+  if #raw > max_bytes then return reject(raw, priority, 'too_large') end
+  local plain = string.sub(raw, 1, 3) == '\239\187\191' and string.sub(raw, 4) or raw
+  local readable, doc = pcall(cjson.decode, plain)
+  if not readable then return reject(raw, priority, 'not_json') end
+  if type(doc) ~= 'table' then return reject(raw, priority, 'not_an_object') end
+  local id = text_of(doc.job_id)
+  if not usable(id) then return reject(raw, priority, 'no_usable_job_id') end
+
+  local record, sha = key('job', id), redis.sha1hex(raw)
+  local j = redis.call('HMGET', record, 'state', 'sha', 'swallow', 'attempts',
+    'failures', 'crashes', 'checkpoint', 'priority')
+  local state, same = j[1], not j[2] or j[2] == sha
+  if tonumber(j[3] or 0) > 0 then
+    redis.call('HINCRBY', record, 'swallow', -1)
+    return event('swallowed', id)
+  end
+  local failures, crashes, checkpoint = j[5] or '0', j[6] or '0', j[7] or ''
+  if state == 'failed' or state == 'cancelled' then -- pushed once more: a new start
+    redis.call('ZREM', key('ended'), id)
+    redis.call('HDEL', record, 'cancel', 'failures', 'crashes', 'error', 'result',
+      'ended_ms')
+    failures, crashes = '0', '0'
+    if not same then
+      redis.call('HDEL', record, 'checkpoint', 'submitted_ms')
+      checkpoint = ''
+    end
+  elseif state and not same then
+    return reject(raw, priority, 'conflict')
+  elseif state and state ~= 'queued' then
+    redis.call('HINCRBY', record, 'duplicates', 1)
+    return event('duplicate', id)
+  end
+
+  local title = string.sub(text_of(doc.job_title) or '', 1, 500)
+  local needs = needs_of(doc)
+  if not has_all(provides, needs) and for_others(needs) then
+    return set_aside(id, sha, title, raw, priority, needs)
+  end
+
+  local token = string.format('%.0f', math.max(last_token + 1, now_us))
+  local attempt = (tonumber(j[4]) or 0) + 1
+  redis.call('HSET', record, 'state', 'running', 'token', token, 'session', session,
+    'worker_id', worker_id, 'sha', sha, 'title', title, 'started_ms', now_ms,
+    'attempts', attempt, 'priority', j[8] or priority)
+  redis.call('SET', key('doc', id), raw)
+  redis.call('HSET', key('session', session), 'job', id, 'token', token)
+  redis.call('HSET', key('meta'), 'fence', token)
+  event('running', id, 'worker_id', worker_id)
+  return {'job', id, token, raw, attempt, failures, crashes, checkpoint}
+end
+
+local function pop_aside()
+  for _, name in ipairs(redis.call('HKEYS', key('aside'))) do
+    local needs = {}
+    for need in string.gmatch(name, '[^ ]+') do needs[#needs + 1] = need end
+    if has_all(provides, needs) then
+      local raw = redis.call('RPOP', key('aside', name))
+      redis.call('HINCRBY', key('meta'), 'aside', -1)
+      if redis.call('HINCRBY', key('aside'), name, -1) <= 0 then
+        redis.call('HDEL', key('aside'), name)
+      end
+      if raw then return raw end
+    end
+  end
+end
+
+local prioritised = {}
+for priority = 9, 1, -1 do prioritised[10 - priority] = waiting(priority) end
+
+local function pop()
+  local raw = redis.call('RPOP', key('staged'))
+  if raw then return raw, 0 end
+  if aside > 0 then
+    raw = pop_aside()
+    if raw then return raw, 0 end
+  end
+  if redis.call('EXISTS', unpack(prioritised)) > 0 then
+    for priority = 9, 1, -1 do
+      raw = redis.call('RPOP', waiting(priority))
+      if raw then return raw, priority end
+    end
+  end
+  return redis.call('RPOP', queue), 0
+end
+
+for _ = 1, 16 do
+  local raw, priority = pop()
+  if not raw then
+    redis.call('SADD', key('idle'), session)
+    redis.call('HSET', key('session', session), 'idle', '1')
+    local due = redis.call('ZRANGE', key('delayed'), 0, 0, 'WITHSCORES')[2]
+    local again = redis.call('ZRANGE', key('backoff'), 0, 0, 'WITHSCORES')[2]
+    local in_ms = due and math.max(0, tonumber(due) - now_ms) or -1
+    if again then
+      local wait = math.max(0, tonumber(again) - fleet_clock(now_ms))
+      in_ms = in_ms < 0 and wait or math.min(in_ms, wait)
+    end
+    return {'empty', in_ms}
+  end
+  local worked, reply = pcall(admit, raw, priority)
+  if not worked then
+    reject(raw, priority, 'script: '
+      .. tostring(type(reply) == 'table' and reply.err or reply))
+  elseif reply then
+    if idle then
+      redis.call('SREM', key('idle'), session)
+      redis.call('HDEL', key('session', session), 'idle')
+    end
+    return reply
+  end
+end
+return {'more'}
