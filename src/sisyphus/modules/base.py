@@ -1,0 +1,90 @@
+"""What a module is: the class that its author writes.
+
+A module file has the same four parts in the same order: settings, argv, reading of the
+tool's progress, the module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:  # Task's methods take a module's settings: the two name each other
+    from sisyphus.modules.task import Task
+
+
+class ModuleSettings(BaseModel):
+    """What a task's data must look like; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoSettings(ModuleSettings):
+    """The settings of a module that needs none."""
+
+
+class Patience(StrEnum):
+    """How long a tool may go on while nobody knows whether the job is still ours."""
+
+    STRICT = "strict"
+    """Stop before anyone else may start: for what uploads, deletes, writes in place."""
+    PATIENT = "patient"
+    """Go on through an outage of Redis: for encoders, which write beside the target."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that a task will do: a command, or files it reads, writes, deletes."""
+
+    what: str
+    argv: Sequence[str] = ()
+    reads: Sequence[Path] = ()
+    writes: Sequence[Path] = ()
+    deletes: Sequence[Path] = ()
+
+
+class Module:
+    """One kind of task. Subclass it, name its settings, write ``run``.
+
+    ``settings`` holds the task's data, checked. Methods are plain blocking code; they
+    end by returning or by raising a ``JobError``.
+    """
+
+    Settings: ClassVar[type[ModuleSettings]] = NoSettings
+    patience: ClassVar[Patience] = Patience.STRICT
+    reports_progress: ClassVar[bool] = False
+    """Whether silence for ``stall_timeout`` seconds means that the task hangs."""
+
+    name: str = ""
+    """The name that jobs use; set by the registry."""
+
+    def __init__(self, settings: ModuleSettings) -> None:
+        self.settings = settings
+
+    def validate(self, task: Task) -> None:
+        """Check what is cheap to check; runs before any task of the job.
+
+        Files that an earlier task of the job makes (``task.made_before``) are not there
+        yet. Unless overridden, checks the files that the settings declare.
+
+        Raises:
+            InvalidSettings: something in the settings cannot work.
+        """
+        task.check_inputs()
+        task.check_outputs()
+
+    def plan(self, task: Task) -> list[Step]:
+        """Say what ``run`` will do, from the very code that ``run`` uses."""
+        return []
+
+    def run(self, task: Task) -> None:
+        """Do the task."""
+        raise NotImplementedError(f"module {self.name!r} has no run method")
+
+    def cleanup(self, task: Task) -> None:
+        """Clear up; runs after ``run``, also when that failed."""
