@@ -1,0 +1,48 @@
+"""What any supervisor clears up for the fleet: dead sessions, due jobs, old history."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+from sisyphus.store.replies import Renewal
+from sisyphus.store.store import Store
+
+logger = logging.getLogger(__name__)
+
+TRIM_SECONDS = 60.0
+
+
+class Upkeep:
+    """Owned by the beat; only ``bury`` is called by others."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._dead: list[tuple[str, str]] = []
+        self._lock = threading.Lock()
+        self._trimmed = time.monotonic()
+
+    def bury(self, session: str, cause: str) -> None:
+        """Remember a session whose process is dead."""
+        with self._lock:
+            self._dead.append((session, cause))
+
+    def bury_all(self) -> None:
+        """Give back the jobs of those sessions."""
+        while self._dead:
+            session, cause = self._dead[0]
+            self._store.recover(session, cause)
+            with self._lock:
+                self._dead.pop(0)
+
+    def round(self, renewal: Renewal) -> None:
+        """Do what the last renewal found to do, a bounded piece of it."""
+        self.bury_all()
+        if renewal.recover and (count := self._store.recover()):
+            logger.warning("recovered the jobs of %d silent worker(s)", count)
+        if renewal.promote:
+            self._store.promote()
+        if time.monotonic() - self._trimmed > TRIM_SECONDS:
+            self._trimmed = time.monotonic()
+            self._store.trim()
