@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from sisyphus.modules.fields import Files, declared_paths
+
 if TYPE_CHECKING:  # Task's methods take a module's settings: the two name each other
     from sisyphus.modules.task import Task
 
@@ -77,6 +79,15 @@ class Module:
         """
         task.check_inputs()
         task.check_outputs()
+
+    def files(self) -> Files:
+        """Name the files that ``run`` will read, write, and delete or move away.
+
+        By these the worker knows what an earlier task of the job will have made, and
+        where a job that was interrupted goes on.
+        """
+        reads, writes = declared_paths(self.settings)
+        return Files(frozenset(reads), frozenset(writes))
 
     def plan(self, task: Task) -> list[Step]:
         """Say what ``run`` will do, from the very code that ``run`` uses."""

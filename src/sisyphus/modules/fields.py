@@ -114,6 +114,15 @@ Seconds = Annotated[
 """A length of time in seconds, as a number or as people write it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files that a task reads, writes and takes away, as far as its settings tell."""
+
+    reads: frozenset[Path]
+    writes: frozenset[Path]
+    deletes: frozenset[Path] = frozenset()
+
+
 def declared_paths(settings: BaseModel) -> tuple[list[Path], list[Path]]:
     """List the files that settings name: those read, and those written."""
     found = list(declared_files(settings))

@@ -14,6 +14,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, to_json
+
 from sisyphus.errors import Stopped, StoreError, WrongState
 from sisyphus.lifecycle import JobState
 from sisyphus.settings import Settings
@@ -417,5 +419,9 @@ def _text(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+def _json(value: Any) -> bytes:
+    try:
+        return to_json(value, fallback=str)
+    except PydanticSerializationError:  # a file's name need not be UTF-8
+        text = json.dumps(value, ensure_ascii=False, default=str)
+        return text.encode(errors="replace")

@@ -2,8 +2,9 @@
 
 redis-py's client retries by itself, ten times by default; a call whose answer was lost
 would run twice without our knowing. Every script may be repeated as a whole, but by whom
-and how long is for the caller to decide: here nothing is retried. Using the library's
-connection without its client also halves the cost of a round trip.
+and how long is for the caller to decide: here nothing is retried. redis-py opens the
+connection (addresses, TLS, passwords), hiredis packs commands and reads answers; doing
+without the layers between them saves two thirds of a round trip's cost.
 """
 
 from __future__ import annotations
@@ -14,15 +15,12 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from hiredis import Reader, pack_command
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import (
-    AuthenticationError,
-    ConnectionError,
-    NoScriptError,
-    ResponseError,
-    TimeoutError,
-)
+from redis.exceptions import AuthenticationError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from sisyphus.errors import ConfigError, StoreRefused, StoreUnavailable
@@ -30,6 +28,7 @@ from sisyphus.store.scripts import Argument, Script
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 5.0
+_CHUNK = 65536
 
 Command = tuple[Argument, ...]
 
@@ -78,6 +77,8 @@ class Wire:
     def __init__(self, client: Redis) -> None:
         self._pool = client.connection_pool
         self._connection: Any = None  # redis-py types little of what it needs
+        self._line: socket.socket | None = None
+        self._reader = Reader()
         self._lock = threading.Lock()
 
     def run(self, *commands: Command) -> list[Any]:
@@ -89,15 +90,11 @@ class Wire:
         """
         with self._lock:
             try:
-                connection = self._open()
-                connection.send_packed_command(connection.pack_commands(commands))
-                return [_answer(connection) for _ in commands]
-            except (ConnectionError, TimeoutError, OSError) as error:
-                self._drop()
-                raise _no_answer(error) from error
-            except BaseException:
-                self._drop()
-                raise
+                line = self._open()
+                line.sendall(b"".join(map(_packed, commands)))
+                return [self._answer(line) for _ in commands]
+            except BaseException as error:
+                raise self._broken(error) from error
 
     def call(self, script: Script, command: Command) -> list[Any]:
         """Run one script; see ``call_all``."""
@@ -119,7 +116,7 @@ class Wire:
         """
         commands = [command for _, command in calls]
         answers = self.run(*commands, *more)
-        if any(isinstance(answer, NoScriptError) for answer in answers):
+        if any(map(_is_unknown_script, answers)):
             self.run(*(("SCRIPT", "LOAD", script.text) for script, _ in calls))
             answers = self.run(*commands, *more)
         for answer in answers[: len(calls)]:
@@ -135,53 +132,59 @@ class Wire:
         """
         with self._lock:
             try:
-                connection = self._open()
-                connection.send_packed_command(connection.pack_command(*command))
-                file: socket.socket = connection._sock  # there is no public way to it
-                ready, _, _ = select.select(
-                    [file, wake_fd], [], [], seconds + ANSWER_SECONDS
-                )
-                if file in ready:
-                    return _answer(connection)
+                line = self._open()
+                line.sendall(_packed(command))
+                watched: list[Any] = [line, wake_fd]
+                ready, _, _ = select.select(watched, [], [], seconds + ANSWER_SECONDS)
+                if line in ready:
+                    return self._answer(line)
                 self._drop()
                 return None
-            except (ConnectionError, TimeoutError, OSError) as error:
-                self._drop()
-                raise _no_answer(error) from error
-            except BaseException:
-                self._drop()
-                raise
+            except BaseException as error:
+                raise self._broken(error) from error
 
     def close(self) -> None:
         """Close the connection."""
         with self._lock:
             self._drop()
 
-    def _open(self) -> Any:
-        if self._connection is None:
+    def _open(self) -> socket.socket:
+        if self._line is None:
             connection: Any = self._pool.make_connection()
             try:
                 connection.connect()
-            except AuthenticationError as error:
-                raise refusal(error) from error
-            except ResponseError as error:
+            except (AuthenticationError, ResponseError) as error:
                 raise refusal(error) from error
             self._connection = connection
-        return self._connection
+            self._line = connection._sock  # there is no public way to it
+            self._reader = Reader()
+        return self._line
 
     def _drop(self) -> None:
         if self._connection is not None:
             self._connection.disconnect()
-            self._connection = None
+            self._connection = self._line = None
 
+    def _answer(self, line: socket.socket) -> Any:
+        while (answer := self._reader.gets()) is False:
+            received = line.recv(_CHUNK)
+            if not received:
+                raise ConnectionError("the connection was closed")
+            self._reader.feed(received)
+        return answer
 
-def _answer(connection: Any) -> Any:
-    try:
-        return connection.read_response(disable_decoding=True)
-    except ResponseError as error:
+    def _broken(self, error: BaseException) -> BaseException:
+        """Drop a connection whose next answer may belong to this call; say what it is."""
+        self._drop()
+        if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
+            reason = str(error).strip() or type(error).__name__
+            return StoreUnavailable(f"Redis does not answer: {reason}")
         return error
 
 
-def _no_answer(error: Exception) -> StoreUnavailable:
-    reason = str(error).strip() or type(error).__name__
-    return StoreUnavailable(f"Redis does not answer: {reason}")
+def _packed(command: Command) -> bytes:
+    return pack_command(command)  # type: ignore[no-any-return,arg-type]  # its stub is wrong
+
+
+def _is_unknown_script(answer: Any) -> bool:
+    return isinstance(answer, Exception) and str(answer).startswith("NOSCRIPT")

@@ -7,7 +7,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from sisyphus import __version__
+from sisyphus.version import VERSION
 from sisyphus.worker.board import Activity, Doing
 
 _STATUS = {Doing.STARTING: "startup", Doing.BUSY: "in_progress"}
@@ -29,7 +29,7 @@ def heartbeat(
     else:
         value["task"] = status
     value |= {
-        "version": __version__,
+        "version": VERSION,
         "worker_id": worker_id,
         "online_at": str(online_since.astimezone(UTC)),
     }

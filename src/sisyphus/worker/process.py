@@ -17,7 +17,6 @@ import threading
 from functools import partial
 from typing import NoReturn
 
-from sisyphus import __version__
 from sisyphus.errors import SisyphusError, StoreError
 from sisyphus.logs import configure
 from sisyphus.modules.control import StopReason
@@ -34,6 +33,7 @@ from sisyphus.store.replies import (
     WorkerFacts,
 )
 from sisyphus.store.store import Store
+from sisyphus.version import VERSION
 from sisyphus.worker.board import (
     PATIENT_OFFSET,
     STRICT_OFFSET,
@@ -120,7 +120,7 @@ class WorkerProcess:
             machine=start.machine,
             node=start.node,
             pid=os.getpid(),
-            version=__version__,
+            version=VERSION,
             modules=tuple(self._registry.names),
             labels=self._settings.labels,
         )

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """The files that a task reads, writes and deletes, by its settings."""
-
-    reads: frozenset[Path]
-    writes: frozenset[Path]
-    deletes: frozenset[Path]
+from sisyphus.modules.fields import Files
 
 
 def fingerprint(path: Path) -> dict[str, Any] | None:

@@ -27,7 +27,7 @@ from sisyphus.errors import (
 from sisyphus.job import Job, TaskSpec, parse_job
 from sisyphus.modules.base import Module, Patience
 from sisyphus.modules.control import Control, StopReason
-from sisyphus.modules.fields import declared_files
+from sisyphus.modules.fields import Files
 from sisyphus.modules.registry import Registry
 from sisyphus.modules.task import Progress, Surroundings, Task
 from sisyphus.modules.tool import Deadline, Tools
@@ -38,7 +38,7 @@ from sisyphus.store.store import Store
 from sisyphus.worker.board import Activity, Board, Doing, boot_ms
 from sisyphus.worker.joblog import JobLog
 from sisyphus.worker.patience import insist
-from sisyphus.worker.resume import Files, fingerprint, first_task, read_checkpoint
+from sisyphus.worker.resume import fingerprint, first_task, read_checkpoint
 
 logger = logging.getLogger(__name__)
 Value = TypeVar("Value")
@@ -72,13 +72,12 @@ class Runner:
         attempt = Attempt(taken)
         self.control = Control()
         self._log.begin(taken.lease)
-        self._show(attempt)
         try:
             job = attempt.job = parse_job(taken.raw)
-            modules = self._check(attempt, job)
-            for index in range(self._start_at(attempt, job, modules), len(modules)):
-                self._run_task(attempt, job, index, modules[index])
-                if index + 1 < len(modules):
+            self._check(attempt, job)
+            for index in range(self._start_at(attempt, job), len(job.tasks)):
+                self._run_task(attempt, job, index)
+                if index + 1 < len(job.tasks):
                     self._checkpoint(attempt)
             self.control.raise_if_stopping()
             settlement = self._store.complete(
@@ -93,55 +92,62 @@ class Runner:
             trace = traceback.format_exc()
             broken = ModuleBroken(f"{type(error).__name__}: {error}", trace)
             settlement = self._failed(attempt, broken)
+        for task in attempt.tasks:
+            task.close()
         self._log.flush()
         return settlement
 
     # Checked: everything, before the first task starts
 
-    def _check(self, attempt: Attempt, job: Job) -> list[Module]:
-        modules = [
+    def _check(self, attempt: Attempt, job: Job) -> None:
+        modules = attempt.modules = [
             self._registry.build(spec.module, spec.data, f"tasks[{index}]")
             for index, spec in enumerate(job.tasks)
         ]
-        attempt.files = [_files(module) for module in modules]
+        attempt.files = [module.files() for module in modules]
+        self._show(attempt, job, 0)
         made = set[Any]()
         for index, module in enumerate(modules):
             attempt.index = index
-            with self._task(attempt, job, index, module, frozenset(made)) as task:
-                module.validate(task)
+            task = self._task(attempt, job, index, module, frozenset(made))
+            attempt.tasks.append(task)
+            module.validate(task)
             made |= attempt.files[index].writes
-        return modules
 
-    def _start_at(self, attempt: Attempt, job: Job, modules: list[Module]) -> int:
+    def _start_at(self, attempt: Attempt, job: Job) -> int:
         if not attempt.checkpoint or not job.resume:
             attempt.checkpoint = []
             return 0
         start = first_task(attempt.checkpoint, attempt.files)
         attempt.checkpoint = attempt.checkpoint[:start]
         if start:
-            said = (
-                f"goes on with task {start + 1} of {len(modules)}: the others are done"
-            )
+            said = f"tasks 1 to {start} were done before and are not run again"
             self._log.add("", "info", said)
         return start
 
     # Tasks run in order; each finished one is recorded
 
-    def _run_task(self, attempt: Attempt, job: Job, index: int, module: Module) -> None:
+    def _run_task(self, attempt: Attempt, job: Job, index: int) -> None:
         self.control.raise_if_stopping()
-        spec = job.tasks[index]
+        spec, module, task = (
+            job.tasks[index],
+            attempt.modules[index],
+            attempt.tasks[index],
+        )
         attempt.index, began = index, time.monotonic()
-        self._show(attempt, module, spec)
-        with self._task(attempt, job, index, module) as task:
-            try:
-                if index > 0:  # what an earlier task should have made must be there now
-                    module.validate(task)
-                module.run(task)
-            except BaseException:
-                self._clean_up(module, task, after_failure=True)
-                raise
-            self._clean_up(module, task, after_failure=False)
-            tools = task.tools_run
+        if index > 0:
+            self._show(attempt, job, index)
+            # What an earlier task should have made must be there now.
+            task.made_before = frozenset()
+            module.validate(task)
+        try:
+            module.run(task)
+        except BaseException:
+            self._clean_up(module, task, after_failure=True)
+            raise
+        self._clean_up(module, task, after_failure=False)
+        task.close()
+        tools = task.tools_run
         entry: dict[str, Any] = {"task": index + 1, "module": spec.module}
         entry["seconds"] = round(time.monotonic() - began, 3)
         found = map(fingerprint, sorted(attempt.files[index].writes))
@@ -205,7 +211,8 @@ class Runner:
             facts["task"] = attempt.index + 1
             facts["module"] = job.tasks[attempt.index].module
         entry = self._entry(attempt, "failed", error=facts)
-        self._log.add(attempt.place, "error", f"failed: {error.message}")
+        place = f"{facts['task']} {facts['module']}" if "task" in facts else ""
+        self._log.add(place, "error", f"failed: {error.message}")
         retries = job.retries if job else 0
         if error.retryable and taken.failures < retries:
             delay = backoff_seconds(taken.failures)
@@ -232,7 +239,7 @@ class Runner:
         made_before: frozenset[Any] = frozenset(),
     ) -> Task:
         lease = attempt.taken.lease
-        attempt.place = place = f"{index + 1} {module.name}"
+        place = f"{index + 1} {module.name}"
         around = Surroundings(
             settings=self._settings,
             tools=self._tools,
@@ -255,29 +262,24 @@ class Runner:
             made_before=made_before,
         )
 
-    def _show(
-        self,
-        attempt: Attempt,
-        module: Module | None = None,
-        spec: TaskSpec | None = None,
-    ) -> None:
-        now, job, lease = boot_ms(), attempt.job, attempt.taken.lease
-        shown = Activity(
+    def _show(self, attempt: Attempt, job: Job, index: int) -> None:
+        now, lease, spec = boot_ms(), attempt.taken.lease, job.tasks[index]
+        module = attempt.modules[index]
+        attempt.shown = Activity(
             doing=Doing.BUSY,
+            patient=module.patience is Patience.PATIENT,
             token=lease.token,
             job_id=lease.job_id,
-            job_title=job.job_title if job else "",
+            job_title=job.job_title,
+            module=spec.module,
+            task=index + 1,
+            tasks=len(job.tasks),
             started_ms=attempt.began_ms,
+            deadline_ms=attempt.deadline_ms(now, job, spec),
+            stall_ms=attempt.stall_ms(module, spec, self._settings),
             moved_ms=now,
         )
-        if job and module and spec and attempt.index is not None:
-            shown.module, shown.task = spec.module, attempt.index + 1
-            shown.tasks = len(job.tasks)
-            shown.patient = module.patience is Patience.PATIENT
-            shown.deadline_ms = attempt.deadline_ms(now, job, spec)
-            shown.stall_ms = attempt.stall_ms(module, spec, self._settings)
-        attempt.shown = shown
-        self._board.write(shown)
+        self._board.write(attempt.shown)
 
     def _progress(self, attempt: Attempt, progress: Progress) -> None:
         shown = attempt.shown
@@ -299,7 +301,8 @@ class Attempt:
         self.taken = taken
         self.job: Job | None = None
         self.index: int | None = None
-        self.place = ""
+        self.modules: list[Module] = []
+        self.tasks: list[Task] = []
         self.files: list[Files] = []
         self.checkpoint = read_checkpoint(taken.checkpoint)
         self.shown = Activity()
@@ -345,11 +348,3 @@ _WORDS = {"cancel": "cancel", "lost": "lost"}
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
-
-
-def _files(module: Module) -> Files:
-    found: dict[str, set[Any]] = {"read": set(), "write": set(), "delete": set()}
-    for file in declared_files(module.settings):
-        found[file.use].add(file.path)
-    reads, writes, deletes = (frozenset(paths) for paths in found.values())
-    return Files(reads, writes, deletes)

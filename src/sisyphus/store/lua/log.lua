@@ -10,10 +10,12 @@
 -- Returns  {'ok'} | {'lost'}: no longer ours.
 
 local session, id, token, cap = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local lines = cjson.decode(ARGV[5])
+local lines, bundle = cjson.decode(ARGV[5]), redis.sha1hex(ARGV[5])
 
 if fence(id, session, token) == 'lost' then return {'lost'} end
+if redis.call('HGET', key('job', id), 'logged') == bundle then return {'ok'} end
 redis.call('DEL', key('none')) -- a first write that is allowed above maxmemory
+redis.call('HSET', key('job', id), 'logged', bundle) -- a repeated call adds nothing
 for _, line in ipairs(lines) do
   redis.call('XADD', key('log', id), 'MAXLEN', '~', cap, '*', 'time_ms',
     string.format('%.0f', line[1]), 'task', line[2], 'level', line[3],

@@ -1,0 +1,1 @@
+"""What we know about films: probing, progress, telling whole from damaged."""

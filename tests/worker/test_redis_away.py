@@ -1,0 +1,146 @@
+"""Redis goes away and comes back: nothing is stopped, nothing is lost, nothing runs twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Site
+from waiting import eventually
+
+from sisyphus.embedded import EmbeddedServer
+
+LEASE = 3.0
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[EmbeddedServer]:
+    with EmbeddedServer(tmp_path / "server", appendfsync="always") as made:
+        yield made
+
+
+@pytest.fixture
+def site(server: EmbeddedServer, tmp_path: Path) -> Iterator[Site]:
+    made = Site(server.url, tmp_path)
+    yield made
+    made.close()
+
+
+def ticks_after(site: Site, name: str, moment: float) -> bool:
+    """The tool still runs at that moment."""
+    lines = site.lines(name)
+    return bool(lines) and float(lines[-1][2]) > moment
+
+
+def test_an_encoder_goes_on_while_redis_is_away_for_longer_than_the_lease(
+    site: Site, server: EmbeddedServer, alive: Callable[[int], bool]
+) -> None:
+    machine = site.machine()
+    site.push("j", {"do": "tick", "file": str(site.path("ticks"))})
+    tool = site.ticking("ticks")
+
+    server.kill()
+    away = time.time()
+    eventually(lambda: "running encoders go on" in machine.log)
+    eventually(lambda: ticks_after(site, "ticks", away + LEASE + 1))
+    server.start()
+    eventually(lambda: "Redis is back" in machine.log)
+    back = time.time()
+    eventually(lambda: ticks_after(site, "ticks", back + 1))
+
+    assert alive(tool)
+    assert {line[1] for line in site.lines("ticks")} == {str(tool)}
+    job = site.job("j")
+    assert (job["state"], job["attempts"]) == ("running", "1")
+
+
+def test_a_strict_tool_is_stopped_before_the_lease_ends(
+    site: Site, server: EmbeddedServer, alive: Callable[[int], bool]
+) -> None:
+    site.machine(patience=0.0)
+    site.push("j", {"do": "tick", "file": str(site.path("ticks"))})
+    tool = site.ticking("ticks")
+
+    server.kill()
+    away = time.time()
+    eventually(lambda: not alive(tool))
+
+    assert float(site.lines("ticks")[-1][2]) - away < LEASE
+    server.start()
+    eventually(lambda: len({line[0] for line in site.lines("ticks")}) == 2)
+
+
+def test_a_job_that_ends_while_redis_is_away_is_told_when_it_is_back(
+    site: Site, server: EmbeddedServer
+) -> None:
+    machine = site.machine()
+    site.push("j", {"do": "wait", "file": str(site.path("f"))})
+    eventually(lambda: site.lines("f"))
+
+    server.kill()
+    site.path("f.go").touch()
+    eventually(lambda: "waiting for Redis" in machine.log)
+    server.start()
+
+    job = site.until("j", "completed")
+    assert job["attempts"] == "1"
+    assert len(site.lines("f")) == 1
+
+
+def test_a_waiting_worker_takes_jobs_again_when_redis_is_back(
+    site: Site, server: EmbeddedServer
+) -> None:
+    site.machine()
+    eventually(lambda: site.redis.scard("{queue}:idle") == 1)
+
+    server.kill()
+    server.start()
+    site.push("j", {"do": "nothing"})
+
+    site.until("j", "completed")
+
+
+def test_a_worker_that_starts_while_redis_is_away_waits_for_it(
+    site: Site, server: EmbeddedServer
+) -> None:
+    server.kill()
+    machine = site.machine()
+    eventually(lambda: "the workers wait for it" in machine.log)
+
+    server.start()
+    site.push("j", {"do": "nothing"})
+
+    site.until("j", "completed")
+
+
+def test_no_job_is_lost_or_run_twice_when_the_server_is_killed_at_work(
+    site: Site, server: EmbeddedServer
+) -> None:
+    site.machine(concurrency=2)
+    ids = [f"j{number}" for number in range(300)]
+    for job_id in ids:
+        site.push(job_id, {"do": "note", "file": str(site.path("notes"))})
+
+    for part in (60, 150, 240):
+        eventually(lambda part=part: len(site.lines("notes")) > part)
+        server.kill()
+        server.start()
+    eventually(lambda: all(site.state(job_id) == "completed" for job_id in ids), 30)
+
+    assert len(site.lines("notes")) == len(ids)
+    assert site.redis.llen("queue") == site.redis.llen("{queue}:staged") == 0
+
+
+def test_a_fleet_that_forgot_its_scripts_goes_on(
+    site: Site, server: EmbeddedServer
+) -> None:
+    site.machine()
+    site.push("j", {"do": "wait", "file": str(site.path("f"))})
+    eventually(lambda: site.lines("f"))
+
+    site.redis.script_flush()
+    site.path("f.go").touch()
+
+    site.until("j", "completed")
