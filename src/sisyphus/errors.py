@@ -61,7 +61,8 @@ def shortened(value: Any, limit: int = 120) -> str:
 class SisyphusError(Exception):
     """Something went wrong in Sisyphus."""
 
-    exit_code: ClassVar[int] = 1
+    exit_status: ClassVar[int] = 1
+    """What a command that ends with this error answers to its shell."""
 
     def __init__(self, message: str | None = None) -> None:
         self.message = message or (type(self).__doc__ or "").split("\n", 1)[0]
@@ -71,7 +72,7 @@ class SisyphusError(Exception):
 class ConfigError(SisyphusError):
     """A setting is wrong."""
 
-    exit_code = 2
+    exit_status = 2
 
 
 class StoreError(SisyphusError):
@@ -81,19 +82,19 @@ class StoreError(SisyphusError):
 class StoreUnavailable(StoreError):
     """Redis does not answer."""
 
-    exit_code = 4
+    exit_status = 4
 
 
 class StoreRefused(StoreError):
     """Redis answered, but refused."""
 
-    exit_code = 4
+    exit_status = 4
 
 
 class JobNotFound(StoreError):
     """No job with this id is known."""
 
-    exit_code = 3
+    exit_status = 3
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
@@ -106,7 +107,7 @@ class JobNotFound(StoreError):
 class WrongState(StoreError):
     """The job's state does not allow that."""
 
-    exit_code = 3
+    exit_status = 3
 
 
 class LeaseLost(StoreError):

@@ -26,6 +26,7 @@ PRIORITIES = range(10)
 """0 (the default, the list ``queue``) to 9 (first of all)."""
 
 MAX_DEPTH = 64
+MAX_ID_BYTES = 200
 _BOM = b"\xef\xbb\xbf"
 _TASK_MEMBERS = ("timeout", "stall_timeout")
 
@@ -36,6 +37,19 @@ def _as_text(value: Any) -> Any:
         raise ValueError("must be text")
     if isinstance(value, int | float):
         return str(value)
+    return value
+
+
+def _as_id(value: Any) -> Any:
+    """Read an id as the take script does: text, or a whole number for its digits."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("must be text")
+    if isinstance(value, int | float):
+        if not float(value).is_integer() or abs(value) >= 2**53:
+            raise ValueError("must be text, or a whole number below 2^53")
+        return str(int(value))
+    if len(value.encode(errors="replace")) > MAX_ID_BYTES:
+        raise ValueError(f"must have {MAX_ID_BYTES} bytes at most")
     return value
 
 
@@ -51,7 +65,9 @@ def _as_time(value: Any) -> Any:
 
 Text = Annotated[str, BeforeValidator(_as_text)]
 JobId = Annotated[
-    Text, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")
+    str,
+    BeforeValidator(_as_id),
+    Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$"),
 ]
 Label = Annotated[str, Field(pattern=r"^[^\s|]{1,64}$")]
 PositiveSeconds = Annotated[float, Field(gt=0)]
@@ -159,7 +175,18 @@ def _decode(raw: bytes | str) -> Any:
     ):
         expected = f"is nested more than {MAX_DEPTH} deep"
         raise InvalidJob.of(Problem("document", text[:60], expected))
+    if "\\ud" in text.lower() and not _is_unicode(document):
+        expected = "has half of a surrogate pair in it"
+        raise InvalidJob.of(Problem("document", text[:60], expected))
     return document
+
+
+def _is_unicode(document: Any) -> bool:
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class _NotPlain(ValueError):

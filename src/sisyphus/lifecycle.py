@@ -36,8 +36,10 @@ class Transition:
     """One way a job changes: the name is also the script's and the method's."""
 
     name: str
-    before: frozenset[JobState]
-    after: frozenset[JobState]
+    before: frozenset[JobState | None]
+    """``None``: nobody knows the job yet."""
+    after: frozenset[JobState | None]
+    """``None``: nothing is known of it any more."""
     what: str
 
 
@@ -46,14 +48,19 @@ _C, _F, _X = JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED
 
 
 def _row(
-    name: str, before: set[JobState], after: set[JobState], what: str
+    name: str, before: set[JobState | None], after: set[JobState | None], what: str
 ) -> Transition:
     return Transition(name, frozenset(before), frozenset(after), what)
 
 
 TRANSITIONS: tuple[Transition, ...] = (
-    _row("submit", set(), {_Q, _D}, "a checked document is put in its list"),
-    _row("take", {_Q, _F, _X}, {_R, _X}, "a free worker gets a document and its token"),
+    _row("submit", {None, _F, _X}, {_Q, _D}, "a checked document is put in its list"),
+    _row(
+        "take",
+        {None, _Q, _F, _X},
+        {_R, _Q, _D},
+        "a worker gets a document and a token, or it is put off or set aside",
+    ),
     _row("checkpoint", {_R}, {_R}, "a finished task is recorded with its outputs"),
     _row("complete", {_R}, {_C}, "all tasks are done"),
     _row("retry", {_R}, {_D, _X}, "it failed and will be tried again after a while"),
@@ -62,7 +69,8 @@ TRANSITIONS: tuple[Transition, ...] = (
     _row("release", {_R}, {_Q, _X}, "handed back unharmed, to the front"),
     _row("recover", {_R}, {_Q, _D, _F, _X}, "its owner is gone"),
     _row("promote", {_D}, {_Q}, "its time has come"),
-    _row("cancel", {_Q, _D, _R}, {_X, _R}, "a person calls it off"),
+    _row("cancel", {None, _Q, _D, _R}, {_X, _R}, "a person calls it off"),
     _row("requeue", {_C, _F, _X}, {_Q}, "a person wants a new attempt"),
-    _row("remove", {_C, _F, _X}, set(), "a person or the history's bound drops it"),
+    _row("remove", {_C, _F, _X}, {None}, "a person drops it"),
+    _row("trim", {_C, _F, _X}, {None}, "the history's bounds drop it"),
 )

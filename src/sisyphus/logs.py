@@ -17,9 +17,6 @@ from datetime import UTC, datetime
 from typing import TextIO
 from urllib.parse import unquote_plus, urlsplit
 
-from rich.console import Console
-from rich.logging import RichHandler
-
 MASK = "***"
 
 _worker_id: ContextVar[str | None] = ContextVar("worker_id", default=None)
@@ -30,6 +27,14 @@ _job_id: ContextVar[str | None] = ContextVar("job_id", default=None)
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+
+
+def _for_people(stream: TextIO) -> logging.Handler:
+    # Loaded only here: every worker process would pay its memory for nothing.
+    from rich.console import Console
+    from rich.logging import RichHandler
+
+    return RichHandler(console=Console(file=stream), show_path=False, keywords=[])
 
 
 def configure(
@@ -47,9 +52,7 @@ def configure(
         handler = logging.StreamHandler(stream)
         handler.setFormatter(_JsonLines())
     elif on_terminal:
-        handler = RichHandler(
-            console=Console(file=stream), show_path=False, keywords=[]
-        )
+        handler = _for_people(stream)
         handler.setFormatter(_Text("%(about)s%(message)s"))
     else:
         handler = logging.StreamHandler(stream)

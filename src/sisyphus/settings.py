@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     max_document_bytes: int = Field(
         8 * 1024 * 1024, ge=1024, description="Larger documents are rejected."
     )
-    history_count: int = Field(10_000, ge=0, description="Ended jobs kept.")
+    history_count: int = Field(10_000, ge=1, description="Ended jobs kept.")
     history_days: float = Field(30, gt=0, description="Days an ended job is kept.")
     log_lines: int = Field(2_000, ge=10, description="Lines kept of a job's log.")
     crash_limit: int = Field(

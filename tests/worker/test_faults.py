@@ -7,8 +7,10 @@ import signal
 import time
 from collections.abc import Callable
 
-from conftest import Site  # tests/worker/conftest.py
+from sisyphus.machine import worker_id
+from sisyphus.store.replies import WorkerFacts
 from waiting import eventually
+from worker.machines import Site
 
 Alive = Callable[[int], bool]
 
@@ -67,7 +69,9 @@ def test_a_job_runs_again_elsewhere_within_15_seconds_of_its_machines_death(
     first.lose_power()
 
     eventually(lambda: len({line[0] for line in site.lines("ticks")}) == 2, 20)
-    again = next(line for line in site.lines("ticks") if line[0] != site.lines("ticks")[0][0])
+    again = next(
+        line for line in site.lines("ticks") if line[0] != site.lines("ticks")[0][0]
+    )
     assert float(again[2]) - died < 15
     assert not overlaps(site.lines("ticks"))
 
@@ -158,10 +162,7 @@ def test_a_worker_with_the_id_of_a_live_one_elsewhere_says_so_and_leaves(
     eventually(lambda: "is in use by a worker on elsewhere" in machine.log)
 
 
-def other_machine(hostname: str):  # type: ignore[no-untyped-def]
-    from sisyphus.machine import worker_id
-    from sisyphus.store.replies import WorkerFacts
-
+def other_machine(hostname: str) -> WorkerFacts:
     return WorkerFacts(
         worker_id=worker_id(hostname),
         host="elsewhere",

@@ -8,19 +8,22 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conftest import Site
-from waiting import eventually
 
 from sisyphus.store.replies import Activity
+from waiting import eventually
+from worker.machines import Site
 
 WORKER_ID = "170ce07d-9e6b-5e7f-b503-6de6624d5ff5"
 
 
 def heartbeat(site: Site) -> dict[str, Any]:
-    return json.loads(site.redis.get(f"worker:{WORKER_ID}") or "{}")
+    found: dict[str, Any] = json.loads(site.redis.get(f"worker:{WORKER_ID}") or "{}")
+    return found
 
 
-def test_heartbeat_and_progress_have_the_promised_shape_in_each_state(site: Site) -> None:
+def test_heartbeat_and_progress_have_the_promised_shape_in_each_state(
+    site: Site,
+) -> None:
     site.machine()
     eventually(lambda: heartbeat(site).get("status") == "startup")
     eventually(lambda: heartbeat(site).get("status") == "idle")
@@ -225,7 +228,10 @@ def test_sigterm_lets_the_job_finish_and_takes_no_other(site: Site) -> None:
 def test_a_drain_can_hand_the_job_back_to_the_front_uncharged(
     site: Site, how: str, alive: Callable[[int], bool]
 ) -> None:
-    more = {"setting": {"on_drain": "release"}, "deadline": {"drain_timeout": 0.5}}
+    more: dict[str, dict[str, Any]] = {
+        "setting": {"on_drain": "release"},
+        "deadline": {"drain_timeout": 0.5},
+    }
     machine = site.machine(**more.get(how, {}))
     site.push("j", {"do": "tick", "file": str(site.path("ticks"))})
     site.push("k", {"do": "nothing"})
@@ -288,7 +294,9 @@ def test_a_worker_process_is_replaced_after_its_number_of_jobs(site: Site) -> No
     assert pids[0] == pids[1] != pids[2] == pids[3]
 
 
-def test_a_job_handed_out_again_goes_on_after_its_last_recorded_task(site: Site) -> None:
+def test_a_job_handed_out_again_goes_on_after_its_last_recorded_task(
+    site: Site,
+) -> None:
     site.machine()
     out = str(site.path("out.txt"))
     site.push(
@@ -324,5 +332,5 @@ def test_what_a_task_says_is_in_the_jobs_log(site: Site) -> None:
 
     site.until("j", "failed")
 
-    entries = eventually(lambda: site.redis.xrange("{queue}:log:j"))
+    entries: Any = eventually(lambda: site.redis.xrange("{queue}:log:j"))
     assert "failed: it was told to fail" in [entry["text"] for _, entry in entries]

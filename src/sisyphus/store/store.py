@@ -14,12 +14,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from pydantic_core import PydanticSerializationError, to_json
-
-from sisyphus.errors import Stopped, StoreError, WrongState
+from sisyphus.errors import InvalidJob, Problem, Stopped, WrongState
 from sisyphus.lifecycle import JobState
-from sisyphus.settings import Settings
-from sisyphus.store.keys import Keys
+from sisyphus.store.calls import Calls, json_of, text
 from sisyphus.store.replies import (
     Activity,
     Empty,
@@ -35,29 +32,14 @@ from sisyphus.store.replies import (
     WorkerFacts,
 )
 from sisyphus.store.scripts import Argument, script
-from sisyphus.store.wire import Wire, open_client
+from sisyphus.store.wire import refusal
 
 HEARTBEAT_EXPIRES_SECONDS = 10
 """Two beats (spec of the 2021 worker)."""
 
 
-class Store:
+class Store(Calls):
     """The transitions, over one connection. Thread-safe; a blocked wait has its own."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.keys = Keys(
-            settings.queue, settings.heartbeat_prefix, settings.progress_prefix
-        )
-        self._settings = settings
-        self._client = open_client(settings.redis_url)
-        self._wire = Wire(self._client)
-        self._waiting = Wire(self._client)
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._waiting.close()
-        self._wire.close()
-        self._client.close()
 
     # A session's life
 
@@ -83,7 +65,7 @@ class Store:
             worker_id=facts.worker_id,
             lease_ms=self._lease_ms,
             provides=provides(facts.modules, facts.labels),
-            facts=_json(told),
+            facts=json_of(told),
         )
         if reply[0] == "ok":
             return None
@@ -99,9 +81,9 @@ class Store:
         """
         rows = [[h.session, h.job_id, str(h.token) if h.job_id else ""] for h in held]
         run = script("renew")
-        command = run.call(self.keys.queue, lease_ms=self._lease_ms, held=_json(rows))
+        command = run.call(self.keys.queue, lease_ms=self._lease_ms, held=json_of(rows))
         answer = self._wire.call_all([(run, command)], *_writes(shown or {}))[0]
-        words = [_text(part) for part in answer[3:]]
+        words = [text(part) for part in answer[3:]]
         orders = zip(map(Verdict, words[::2]), map(Activity, words[1::2]), strict=True)
         return Renewal(bool(answer[1]), bool(answer[2]), tuple(orders))
 
@@ -129,11 +111,16 @@ class Store:
         )
         return int(reply[1])
 
-    def orders(self, node: str, seconds: float, wake_fd: int) -> bool:
-        """Wait for a nudge to look at once; a lost one is only heard a little later."""
+    def orders(self, node: str, seconds: float, wake_fd: int) -> str | None:
+        """Wait for a nudge; a lost one is only heard a little later.
+
+        Returns:
+            ``look`` (tick now), ``wake`` (an idle worker should look at the lists), or
+            nothing.
+        """
         command = ("BLPOP", self.keys.orders(node), seconds)
         answer = self._waiting.wait(command, seconds, wake_fd)
-        return isinstance(answer, list)
+        return text(answer[1]) if isinstance(answer, list) else None
 
     # The way of a job
 
@@ -143,8 +130,14 @@ class Store:
         """Put a checked document in its place; the same document again is no error.
 
         Raises:
-            WrongState: the id belongs to another document.
+            InvalidJob: it is too large to be taken.
+            WrongState: the id belongs to another document, or to a cancelled one that
+                still waits in the list.
         """
+        size = len(raw if isinstance(raw, bytes) else raw.encode())
+        if size > (limit := self._settings.max_document_bytes):
+            expected = f"must have {limit} bytes at most (max_document_bytes)"
+            raise InvalidJob.of(Problem("document", f"{size} bytes", expected))
         reply = self._call(
             "submit",
             job_id=job_id,
@@ -153,6 +146,11 @@ class Store:
             due_ms=due_ms,
             title=title,
         )
+        if reply[0] == "held":
+            raise WrongState(
+                f"job {job_id!r} is cancelled, but its document still waits in the list:"
+                " requeue the job instead, or give this one an id of its own"
+            )
         if reply[0] == "conflict":
             raise WrongState(
                 f"job id {job_id!r} belongs to another document, whose job is"
@@ -174,7 +172,6 @@ class Store:
             self.keys.queue,
             session=session,
             max_bytes=self._settings.max_document_bytes,
-            keep=self._keep,
         )
         accepted = True
         calls = [(run, command)]
@@ -183,10 +180,10 @@ class Store:
         while True:
             answers = self._wire.call_all(calls)
             if len(calls) == 2:
-                accepted = _text(answers[0][0]) == "ok"
+                accepted = text(answers[0][0]) == "ok"
                 del calls[0]
             reply = answers[-1]
-            match _text(reply[0]):
+            match text(reply[0]):
                 case "job":
                     return accepted, _taken(session, reply)
                 case "empty":
@@ -207,38 +204,42 @@ class Store:
         """
         queue, staged = self.keys.waiting(), self.keys.staged
         command = ("BLMOVE", queue, staged, "RIGHT", "LEFT", seconds)
-        self._waiting.wait(command, seconds, wake_fd)
+        answer = self._waiting.wait(command, seconds, wake_fd)
+        if isinstance(answer, Exception):
+            raise refusal(answer) from answer
 
     def settle(self, settlement: Settlement) -> bool:
         """Tell how an attempt ended; false when the job was no longer ours."""
         answer = self._wire.call(settlement.script, settlement.command)
-        return bool(_text(answer[0]) == "ok")
+        return bool(text(answer[0]) == "ok")
 
     def complete(self, lease: Lease, result: Any) -> Settlement:
         """All tasks are done."""
-        return self._settlement("complete", lease, result=_json(result))
+        return self._settlement("complete", lease, result=json_of(result))
 
     def retry(self, lease: Lease, error: Any, entry: Any, delay: float) -> Settlement:
         """It failed and will be tried again after ``delay`` seconds."""
         return self._settlement(
             "retry",
             lease,
-            error=_json(error),
-            entry=_json(entry),
+            error=json_of(error),
+            entry=json_of(entry),
             delay_ms=int(delay * 1000),
         )
 
     def fail(self, lease: Lease, error: Any, entry: Any) -> Settlement:
         """It failed for good."""
-        return self._settlement("fail", lease, error=_json(error), entry=_json(entry))
+        return self._settlement(
+            "fail", lease, error=json_of(error), entry=json_of(entry)
+        )
 
     def stop(self, lease: Lease, entry: Any) -> Settlement:
         """It was cancelled, and has stopped."""
-        return self._settlement("stop", lease, entry=_json(entry))
+        return self._settlement("stop", lease, entry=json_of(entry))
 
     def release(self, lease: Lease, entry: Any) -> Settlement:
         """Hand it back unharmed, to the front of its list."""
-        return self._settlement("release", lease, entry=_json(entry))
+        return self._settlement("release", lease, entry=json_of(entry))
 
     def checkpoint(self, lease: Lease, checkpoint: str) -> None:
         """Record the tasks that are done.
@@ -259,7 +260,7 @@ class Store:
     def log(self, lease: Lease, lines: Sequence[tuple[int, str, str, str]]) -> bool:
         """Add lines (time ms, task, level, text) to the job's log; false when lost."""
         reply = self._call_leased(
-            "log", lease, cap=self._settings.log_lines, lines=_json(lines)
+            "log", lease, cap=self._settings.log_lines, lines=json_of(lines)
         )
         return bool(reply[0] == "ok")
 
@@ -322,54 +323,18 @@ class Store:
 
     def put_data(self, module: str, name: str, document: Mapping[str, Any]) -> None:
         """Store a document for a module under a name."""
-        self._plain("HSET", self.keys.data(module), name, _json(document))
+        self._plain("HSET", self.keys.data(module), name, json_of(document))
 
     def get_data(self, module: str, name: str) -> dict[str, Any] | None:
         """Read a stored document of a module."""
         found = self._plain("HGET", self.keys.data(module), name)
         return None if found is None else json.loads(found)
 
-    # How a script is called
+    def remove_data(self, module: str, name: str) -> bool:
+        """Delete a stored document; false when there was none."""
+        return bool(self._plain("HDEL", self.keys.data(module), name))
 
-    @property
-    def _lease_ms(self) -> int:
-        return int(self._settings.lease * 1000)
-
-    @property
-    def _keep(self) -> int:
-        return self._settings.history_count
-
-    def _call(self, name: str, **given: Argument) -> list[Any]:
-        run = script(name)
-        answer = self._wire.call(run, run.call(self.keys.queue, **given))
-        return [_text(part) for part in answer]
-
-    def _call_leased(self, name: str, lease: Lease, **given: Argument) -> list[Any]:
-        return self._call(
-            name,
-            session=lease.session,
-            job_id=lease.job_id,
-            token=lease.token,
-            **given,
-        )
-
-    def _settlement(self, name: str, lease: Lease, **given: Argument) -> Settlement:
-        run = script(name)
-        command = run.call(
-            self.keys.queue,
-            session=lease.session,
-            job_id=lease.job_id,
-            token=lease.token,
-            **given,
-            keep=self._keep,
-        )
-        return Settlement(lease, run, command)
-
-    def _plain(self, *command: Argument) -> Any:
-        answer = self._wire.run(command)[0]
-        if isinstance(answer, Exception):
-            raise StoreError(str(answer)) from answer
-        return answer
+    # What the answers mean
 
     @staticmethod
     def _ours(reply: list[Any]) -> None:
@@ -384,6 +349,11 @@ class Store:
             case "wrong":
                 raise WrongState(
                     f"job {job_id!r} is {reply[1]}: only an ended job can be {wish}"
+                )
+            case "unseen":
+                raise WrongState(
+                    f"job {job_id!r} was cancelled before a worker saw a document of it:"
+                    " there is none to run (remove the job to take the cancel back)"
                 )
             case "held":
                 raise WrongState(
@@ -411,17 +381,5 @@ def _taken(session: str, reply: list[Any]) -> Taken:
     _, job_id, token, raw, attempt, failures, crashes, checkpoint = reply
     lease = Lease(session, job_id.decode(), int(token))
     return Taken(
-        lease, raw, int(attempt), int(failures), int(crashes), _text(checkpoint)
+        lease, raw, int(attempt), int(failures), int(crashes), text(checkpoint)
     )
-
-
-def _text(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def _json(value: Any) -> bytes:
-    try:
-        return to_json(value, fallback=str)
-    except PydanticSerializationError:  # a file's name need not be UTF-8
-        text = json.dumps(value, ensure_ascii=False, default=str)
-        return text.encode(errors="replace")

@@ -58,8 +58,9 @@ def refusal(error: Exception) -> StoreRefused:
     """Say in words what Redis's error means for the person who runs it."""
     text = str(error)
     hints = {
-        "NOAUTH": "it wants a password: put it in the URL, redis://:PASSWORD@host",
-        "WRONGPASS": "the user name or password in the URL is wrong",
+        "Authentication required": "it wants a password: put it in the URL,"
+        " redis://:PASSWORD@host",
+        "username-password pair": "the user name or password in the URL is wrong",
         "NOPERM": "this user may not run that command",
         "OOM": "it is full: raise maxmemory or drop keys; nothing has been lost",
         "MISCONF": "it cannot save to disk and refuses to write; see its log",
@@ -150,7 +151,10 @@ class Wire:
 
     def _open(self) -> socket.socket:
         if self._line is None:
-            connection: Any = self._pool.make_connection()
+            # Not the pool's make_connection: that counts, and takes none back.
+            connection: Any = self._pool.connection_class(
+                **self._pool.connection_kwargs
+            )
             try:
                 connection.connect()
             except (AuthenticationError, ResponseError) as error:
@@ -180,6 +184,24 @@ class Wire:
             reason = str(error).strip() or type(error).__name__
             return StoreUnavailable(f"Redis does not answer: {reason}")
         return error
+
+
+def push_raw(url: str, queue: str, raw: bytes) -> None:
+    """Push a document into a list as any producer does: LPUSH, and nothing else.
+
+    Raises:
+        StoreUnavailable: no answer.
+        StoreRefused: Redis will not do it.
+    """
+    client = open_client(url)
+    wire = Wire(client)
+    try:
+        answer = wire.run(("LPUSH", queue, raw))[0]
+    finally:
+        wire.close()
+        client.close()
+    if isinstance(answer, Exception):
+        raise refusal(answer) from answer
 
 
 def _packed(command: Command) -> bytes:

@@ -99,8 +99,12 @@ class Beat:
     def _listen(self) -> None:
         while not self._over.is_set():
             try:
-                if self._store.orders(self._node, ORDERS_SECONDS, self._hung_up):
-                    self._look.set()
+                match self._store.orders(self._node, ORDERS_SECONDS, self._hung_up):
+                    case "look":
+                        self._look.set()
+                    case "wake":
+                        for child in self._children:
+                            child.order(Order(Word.WAKE))
             except StoreError:
                 self._over.wait(self._tick_seconds)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import logging
 import os
 import select
@@ -178,8 +179,13 @@ class WorkerProcess:
             return
         seconds = WAIT_SECONDS if due_in is None else min(WAIT_SECONDS, due_in)
         if doing is Doing.IDLE:
-            with contextlib.suppress(SisyphusError):  # the take that follows will say
+            try:
                 self._store.wait(max(0.001, seconds), self._wake_read)
+            except (
+                StoreError
+            ) as error:  # full, perhaps, or gone: the next take will tell
+                logger.debug("not waiting for a document: %s", error)
+                _readable(self._wake_read, 1.0)
         else:
             _readable(self._wake_read, seconds)
         with contextlib.suppress(BlockingIOError):
@@ -222,6 +228,9 @@ def main() -> NoReturn:
     settings = Settings(**start.settings)
     configure(settings.log_level, settings.log_json)
     process = WorkerProcess(start, settings)
+    # What is loaded by now stays: no need to look through it for garbage again and again.
+    gc.collect()
+    gc.freeze()
     try:
         code = process.live()
     except SisyphusError as error:

@@ -17,6 +17,8 @@ from contextlib import suppress
 from sisyphus.errors import ConfigError, StoreUnavailable
 from sisyphus.machine import machine_id
 from sisyphus.settings import Settings
+from sisyphus.store.health import warnings
+from sisyphus.store.reads import Reads
 from sisyphus.store.store import Store
 from sisyphus.worker.beat import Beat
 from sisyphus.worker.board import Activity, Doing, boot_ms
@@ -74,11 +76,14 @@ class Supervisor:
         self._store.close()
         logger.info("all workers have left")
         taken = any(child.times_id_was_taken for child in self._children)
-        return ConfigError.exit_code if taken and not self._signals else 0
+        return ConfigError.exit_status if taken and not self._signals else 0
 
     def _check_store(self) -> None:
+        """Say at once what is wrong with the server: nobody reads logs after a loss."""
         try:
-            self._store.promote(0)
+            with Reads(self._settings) as reads:
+                for warning in warnings(reads.server()):
+                    logger.warning("%s", warning)
         except StoreUnavailable as error:
             logger.warning("%s; the workers wait for it", error)
 

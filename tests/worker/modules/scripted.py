@@ -42,7 +42,7 @@ class Scripted(Module):
             "write",
             "environment",
         ] = "nothing"
-        file: Path | None = None
+        file: Path = Path("/dev/null")
         """Told to: what happened, one line each."""
         once: bool = False
         """Do it on the first attempt only."""
@@ -54,7 +54,7 @@ class Scripted(Module):
 
     def run(self, task: Task) -> None:
         settings = self.settings
-        first = settings.file is None or not settings.file.exists()
+        first = not settings.file.exists()
         self._note(task)
         if settings.progress:
             task.progress(12.5, frame=1, total=8)
@@ -64,7 +64,7 @@ class Scripted(Module):
             getattr(self, f"_{settings.do}")(task)
 
     def _note(self, task: Task) -> None:
-        if self.settings.file is not None and self.settings.do != "tick":
+        if self.settings.do != "tick":
             with self.settings.file.open("a") as file:
                 file.write(f"{task.token} {os.getpid()} {self.settings.do}\n")
 
@@ -89,10 +89,13 @@ class Scripted(Module):
     def _wait(self, task: Task) -> None:
         """A tool that runs until the file is named `go`."""
         go = self.settings.file.with_suffix(".go")
-        code = f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.02)"
+        code = (
+            f"import os, time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.02)"
+        )
         task.tool([sys.executable, "-c", code])
 
     def _write(self, task: Task) -> None:
+        assert self.settings.output is not None
         with task.output(self.settings.output, overwrite=True) as part:
             part.write_text(f"{task.token}\n")
 
@@ -103,5 +106,3 @@ class Scripted(Module):
             return True
 
         task.tool(["env"], on_line=keep)
-
-

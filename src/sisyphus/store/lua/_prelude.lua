@@ -34,15 +34,28 @@ local function event(what, id, ...)
     'event', what, 'job_id', id, ...)
 end
 
--- Put a document where it waits. Idle workers listen on the plain list only, so a document
--- with a priority goes there when one of them is free and nothing else waits.
-local function put(raw, priority, front)
-  local where = waiting(priority)
-  if priority > 0 and redis.call('SCARD', key('idle')) > 0
-    and redis.call('EXISTS', queue) == 0 then
-    where = queue
+local function nudge(node, word)
+  redis.call('RPUSH', key('orders', node), word)
+  redis.call('EXPIRE', key('orders', node), 60)
+end
+
+-- Idle workers listen on the plain list only. For a document that waits elsewhere, let the
+-- supervisors of a few that suit know; if they are dead, others look after five seconds.
+local function wake_idle(suits)
+  local woken = 0
+  for _, session in ipairs(redis.call('SRANDMEMBER', key('idle'), 32)) do
+    local s = redis.call('HMGET', key('session', session), 'provides', 'node')
+    if woken < 2 and s[2] and (not suits or suits(s[1])) then
+      nudge(s[2], 'wake')
+      woken = woken + 1
+    end
   end
-  redis.call(front and 'RPUSH' or 'LPUSH', where, raw)
+end
+
+-- Put a document where it waits.
+local function put(raw, priority, front)
+  redis.call(front and 'RPUSH' or 'LPUSH', waiting(priority), raw)
+  if priority > 0 then wake_idle() end
 end
 
 -- The same, for a job whose document is kept apart.
@@ -52,24 +65,32 @@ local function put_back(id, priority, front)
   redis.call('UNLINK', key('doc', id))
 end
 
-local function forget(id)
-  redis.call('UNLINK', key('job', id), key('doc', id), key('attempts', id),
-    key('log', id))
+local function forget(...)
+  local names = {}
+  for _, id in ipairs({...}) do
+    for _, kind in ipairs({'job', 'doc', 'attempts', 'log'}) do
+      names[#names + 1] = key(kind, id)
+    end
+  end
+  redis.call('UNLINK', unpack(names))
 end
 
--- Drop the oldest ended jobs above the bound, two per call at most; the record of a job of
--- which a copy still lies in a list must stay, or that copy would run.
+-- Drop the oldest ended jobs above the bound: a handful now and then, which is cheaper than
+-- one each time. The record of a job of which a copy still lies in a list must stay, or that
+-- copy would run.
 local function bound_history(keep, now_ms)
   local over = redis.call('ZCARD', key('ended')) - keep
-  if over <= 0 then return end
-  local old = redis.call('ZPOPMIN', key('ended'), math.min(over, 2))
+  if over <= math.min(16, math.floor(keep / 64)) then return end
+  local old, gone = redis.call('ZPOPMIN', key('ended'), math.min(over, 32)), {}
   for i = 1, #old, 2 do
     if tonumber(redis.call('HGET', key('job', old[i]), 'swallow') or 0) > 0 then
       redis.call('ZADD', key('ended'), now_ms, old[i])
+      redis.call('HSET', key('job', old[i]), 'ended_ms', now_ms)
     else
-      forget(old[i])
+      gone[#gone + 1] = old[i]
     end
   end
+  if #gone > 0 then forget(unpack(gone)) end
 end
 
 -- The end of a job: its state, its place in the history, one event.
@@ -81,11 +102,15 @@ local function finish(id, state, now_ms, keep, ...)
 end
 
 -- The fence. Answers 'ours' when session and token hold the running job, 'again' when this
--- very token has been settled (the answer got lost and the call was repeated), else 'lost'.
-local function fence(id, session, token)
+-- very token has been settled in this very way (the answer got lost and the call was
+-- repeated; without `how`: in any way), else 'lost'.
+local function fence(id, session, token, how)
   local j = redis.call('HMGET', key('job', id), 'state', 'token', 'session', 'settled')
   if j[1] == 'running' and j[2] == token and j[3] == session then return 'ours' end
-  return j[4] == token and 'again' or 'lost'
+  local settled = j[4] or ''
+  local again = how and settled == token .. ' ' .. how
+    or not how and string.sub(settled, 1, #token + 1) == token .. ' '
+  return again and 'again' or 'lost'
 end
 
 local function drop_from_hand(session)

@@ -14,8 +14,8 @@
 local id, keep = ARGV[1], tonumber(ARGV[2])
 
 local record = key('job', id)
-local j = redis.call('HMGET', record, 'state', 'session')
-local state, session = j[1], j[2]
+local j = redis.call('HMGET', record, 'state', 'session', 'sha')
+local state, session, sha = j[1], j[2], j[3]
 if state == 'completed' or state == 'failed' or state == 'cancelled' then
   return {'ended', state}
 end
@@ -25,10 +25,7 @@ local now_ms = now()
 if state == 'running' then
   redis.call('HSET', record, 'cancel', now_ms)
   local node = redis.call('HGET', key('session', session), 'node')
-  if node then
-    redis.call('RPUSH', key('orders', node), 'look')
-    redis.call('EXPIRE', key('orders', node), 60)
-  end
+  if node then nudge(node, 'look') end
   event('cancel_asked', id)
   return {'asked'}
 end
@@ -37,6 +34,7 @@ if state == 'delayed' then
   redis.call('ZREM', key('backoff'), id)
 else
   redis.call('HINCRBY', record, 'swallow', 1)
+  redis.call('HSET', record, 'swallow_sha', sha or '')
 end
 finish(id, 'cancelled', now_ms, keep)
 return {state and 'cancelled' or 'unseen'}

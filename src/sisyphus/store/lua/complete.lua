@@ -12,8 +12,8 @@
 local session, id, token, result, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4],
   tonumber(ARGV[5])
 
-local whose = fence(id, session, token)
+local whose = fence(id, session, token, 'complete')
 if whose ~= 'ours' then return {whose == 'again' and 'ok' or 'lost'} end
 drop_from_hand(session)
-finish(id, 'completed', now(), keep, 'settled', token, 'result', result)
+finish(id, 'completed', now(), keep, 'settled', token .. ' complete', 'result', result)
 return {'ok'}

@@ -13,10 +13,10 @@
 local session, id, token, error = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local entry, keep = ARGV[5], tonumber(ARGV[6])
 
-local whose = fence(id, session, token)
+local whose = fence(id, session, token, 'fail')
 if whose ~= 'ours' then return {whose == 'again' and 'ok' or 'lost'} end
 drop_from_hand(session)
 redis.call('HINCRBY', key('job', id), 'failures', 1)
 note_attempt(id, entry)
-finish(id, 'failed', now(), keep, 'settled', token, 'error', error)
+finish(id, 'failed', now(), keep, 'settled', token .. ' fail', 'error', error)
 return {'ok'}

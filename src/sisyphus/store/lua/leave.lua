@@ -17,9 +17,9 @@ local worker_id, provides, id, token = s[1], s[2], s[3], s[4]
 if id and fence(id, session, token) == 'ours' then
   local j = redis.call('HMGET', key('job', id), 'cancel', 'priority')
   if j[1] then
-    finish(id, 'cancelled', now(), keep, 'settled', token)
+    finish(id, 'cancelled', now(), keep, 'settled', token .. ' leave')
   else
-    redis.call('HSET', key('job', id), 'settled', token)
+    redis.call('HSET', key('job', id), 'settled', token .. ' leave')
     put_back(id, j[2], true)
     event('queued', id)
   end

@@ -40,7 +40,7 @@ local function crash(whose, id, token)
     event('queued', id, 'cause', cause)
   else
     redis.call('HSET', key('job', id), 'state', 'delayed')
-    redis.call('ZADD', key('backoff'), clock + 1000 * 2 ^ crashes, id)
+    redis.call('ZADD', key('backoff'), clock + 1000 * math.min(300, 2 ^ crashes), id)
     event('delayed', id, 'cause', cause)
   end
 end

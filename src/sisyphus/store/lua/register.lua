@@ -22,6 +22,13 @@ if old and old ~= session and redis.call('EXISTS', key('session', old)) == 1 the
 end
 
 redis.call('DEL', key('none')) -- a first write that is allowed above maxmemory
+-- A step of the fleet clock must be small against every lease.
+local step_ms = math.floor(lease_ms / 6)
+if redis.call('ZCARD', key('sessions')) > 0 then
+  local before = tonumber(redis.call('HGET', key('meta'), 'step_ms')) or step_ms
+  step_ms = math.min(step_ms, before)
+end
+redis.call('HSET', key('meta'), 'step_ms', step_ms)
 local now_ms = now()
 local lease_end = fleet_clock(now_ms) + lease_ms
 if redis.call('ZADD', key('sessions'), lease_end, session) == 1 then

@@ -14,16 +14,16 @@
 local session, id, token, entry, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4],
   tonumber(ARGV[5])
 
-local whose = fence(id, session, token)
+local whose = fence(id, session, token, 'release')
 if whose ~= 'ours' then return {whose == 'again' and 'ok' or 'lost'} end
 drop_from_hand(session)
 note_attempt(id, entry)
 local j = redis.call('HMGET', key('job', id), 'cancel', 'priority')
 if j[1] then
-  finish(id, 'cancelled', now(), keep, 'settled', token)
+  finish(id, 'cancelled', now(), keep, 'settled', token .. ' release')
   return {'ok'}
 end
-redis.call('HSET', key('job', id), 'settled', token)
+redis.call('HSET', key('job', id), 'settled', token .. ' release')
 put_back(id, j[2], true)
 event('queued', id)
 return {'ok'}

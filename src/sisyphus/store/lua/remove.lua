@@ -1,5 +1,7 @@
 -- remove.lua: ended -> nothing. Drop a job and all that is kept of it.
 --
+-- For a job that was cancelled before any document surfaced, that takes the cancel back.
+--
 -- KEYS[1]  queue   list  the waiting documents
 -- ARGV[1]  job_id
 --
@@ -8,13 +10,13 @@
 
 local id = ARGV[1]
 
-local j = redis.call('HMGET', key('job', id), 'state', 'swallow')
-local state = j[1]
+local j = redis.call('HMGET', key('job', id), 'state', 'swallow', 'sha')
+local state, swallow, sha = j[1], tonumber(j[2]) or 0, j[3]
 if not state then return {'unknown'} end
 if state ~= 'completed' and state ~= 'failed' and state ~= 'cancelled' then
   return {'wrong', state}
 end
-if tonumber(j[2] or 0) > 0 then return {'held'} end
+if swallow > 0 and sha then return {'held'} end
 
 redis.call('ZREM', key('ended'), id)
 forget(id)

@@ -8,6 +8,7 @@
 
 local entry, raw = ARGV[1], ARGV[2]
 
+if not string.find(entry, '^%d+%-%d+$') then return {'unknown'} end
 if redis.call('XDEL', key('rejected'), entry) == 0 then return {'unknown'} end
 put(raw, 0, false)
 return {'ok'}

@@ -16,17 +16,17 @@
 local session, id, token, error = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local entry, delay_ms, keep = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 
-local whose = fence(id, session, token)
+local whose = fence(id, session, token, 'retry')
 if whose ~= 'ours' then return {whose == 'again' and 'ok' or 'lost'} end
 drop_from_hand(session)
 redis.call('HINCRBY', key('job', id), 'failures', 1)
 note_attempt(id, entry)
 local now_ms = now()
 if redis.call('HEXISTS', key('job', id), 'cancel') == 1 then
-  finish(id, 'cancelled', now_ms, keep, 'settled', token, 'error', error)
+  finish(id, 'cancelled', now_ms, keep, 'settled', token .. ' retry', 'error', error)
   return {'ok'}
 end
-redis.call('HSET', key('job', id), 'state', 'delayed', 'settled', token,
+redis.call('HSET', key('job', id), 'state', 'delayed', 'settled', token .. ' retry',
   'error', error)
 redis.call('ZADD', key('backoff'), fleet_clock(now_ms) + delay_ms, id)
 event('delayed', id)

@@ -12,9 +12,9 @@
 local session, id, token, entry, keep = ARGV[1], ARGV[2], ARGV[3], ARGV[4],
   tonumber(ARGV[5])
 
-local whose = fence(id, session, token)
+local whose = fence(id, session, token, 'stop')
 if whose ~= 'ours' then return {whose == 'again' and 'ok' or 'lost'} end
 drop_from_hand(session)
 note_attempt(id, entry)
-finish(id, 'cancelled', now(), keep, 'settled', token)
+finish(id, 'cancelled', now(), keep, 'settled', token .. ' stop')
 return {'ok'}

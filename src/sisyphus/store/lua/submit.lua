@@ -10,7 +10,8 @@
 -- ARGV[5]  title
 --
 -- Returns  {'ok', state} | {'known', state}: this very document was submitted before |
---          {'conflict', state}: the id belongs to another document.
+--          {'conflict', state}: the id belongs to another document |
+--          {'held', state}: cancelled, but its document still lies in the list.
 
 local id, raw, priority = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local due_ms, title = tonumber(ARGV[4]), ARGV[5]
@@ -18,7 +19,7 @@ local due_ms, title = tonumber(ARGV[4]), ARGV[5]
 local sha = redis.sha1hex(raw)
 local j = redis.call('HMGET', key('job', id), 'state', 'sha', 'swallow')
 local state, known_sha, swallow = j[1], j[2], tonumber(j[3]) or 0
-if swallow > 0 then return {'conflict', state} end
+if swallow > 0 then return {'held', state} end
 if state and known_sha == sha and state ~= 'failed' and state ~= 'cancelled' then
   return {'known', state}
 end

@@ -7,14 +7,13 @@
 -- KEYS[1]  queue       list  the waiting documents
 -- ARGV[1]  session
 -- ARGV[2]  max_bytes         larger documents are rejected
--- ARGV[3]  keep              bound of the history
 --
 -- Returns  {'job', id, token, raw, attempt, failures, crashes, checkpoint} |
 --          {'empty', due_in_ms}: nothing waits; -1 when nothing is delayed either |
 --          {'more'}: the bound of one call is reached, call again |
 --          {'paused'} | {'gone'}: the session has ended.
 
-local session, max_bytes, keep = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local session, max_bytes = ARGV[1], tonumber(ARGV[2])
 
 local function hand_out(id, token)
   local j = redis.call('HMGET', key('job', id), 'attempts', 'failures', 'crashes',
@@ -36,6 +35,10 @@ if s[5] or meta[2] then
   for _ = 1, math.min(64, redis.call('LLEN', key('staged'))) do
     redis.call('LMOVE', key('staged'), queue, 'LEFT', 'RIGHT')
   end
+  if idle then
+    redis.call('SREM', key('idle'), session)
+    redis.call('HDEL', key('session', session), 'idle')
+  end
   return {'paused'}
 end
 
@@ -51,21 +54,27 @@ end
 local function text_of(value)
   if type(value) == 'number' and value == math.floor(value)
     and math.abs(value) < 9007199254740992 then
-    return string.format('%.0f', value)
+    return value == 0 and '0' or string.format('%.0f', value)
   end
   return type(value) == 'string' and value or nil
 end
 
+local letters = {'^[%z\1-\127]+', '^[\194-\223][\128-\191]', '^\224[\160-\191][\128-\191]',
+  '^\237[\128-\159][\128-\191]', '^[\225-\236\238\239][\128-\191][\128-\191]',
+  '^\240[\144-\191][\128-\191][\128-\191]', '^\244[\128-\143][\128-\191][\128-\191]',
+  '^[\241-\243][\128-\191][\128-\191][\128-\191]'}
+
 local function is_utf8(text)
-  local rest = string.gsub(text, '[%z\1-\127]', '')
-  rest = string.gsub(rest, '[\194-\223][\128-\191]', '')
-  rest = string.gsub(rest, '\224[\160-\191][\128-\191]', '')
-  rest = string.gsub(rest, '\237[\128-\159][\128-\191]', '')
-  rest = string.gsub(rest, '[\225-\236\238\239][\128-\191][\128-\191]', '')
-  rest = string.gsub(rest, '\240[\144-\191][\128-\191][\128-\191]', '')
-  rest = string.gsub(rest, '\244[\128-\143][\128-\191][\128-\191]', '')
-  rest = string.gsub(rest, '[\241-\243][\128-\191][\128-\191][\128-\191]', '')
-  return rest == ''
+  local rest = text
+  while rest ~= '' do
+    local last
+    for _, letter in ipairs(letters) do
+      last = last or select(2, string.find(rest, letter))
+    end
+    if not last then return false end
+    rest = string.sub(rest, last + 1)
+  end
+  return true
 end
 
 local function usable(id)
@@ -131,6 +140,34 @@ local function for_others(needs)
   return known
 end
 
+-- When a document wants to be started: ms since 1970, nothing when it does not say (or in
+-- a way that only the worker can judge).
+local function due_of(value)
+  if type(value) == 'number' then return value * 1000 end
+  if type(value) ~= 'string' then return nil end
+  local y, m, d, hour, minute, second, zone = string.match(value,
+    '^(%d%d%d%d)-(%d%d)-(%d%d)[T ](%d%d):(%d%d):?(%d*)[%.%d]*(.*)$')
+  if not y then return nil end
+  local sign, hours, minutes = string.match(zone, '^([+-])(%d%d):?(%d%d)$')
+  local offset = sign and tonumber(sign .. '1') * (hours * 60 + minutes) or 0
+  if not sign and zone ~= '' and zone ~= 'Z' then return nil end
+  -- Days since 1970 in the calendar that counts years from March on.
+  y, m = tonumber(y), tonumber(m)
+  if m <= 2 then y, m = y - 1, m + 12 end
+  local days = 365 * y + math.floor(y / 4) - math.floor(y / 100) + math.floor(y / 400)
+    + math.floor((153 * (m - 3) + 2) / 5) + d - 719469
+  local minutes_of_all = days * 1440 + hour * 60 + minute - offset
+  return (minutes_of_all * 60 + (tonumber(second) or 0)) * 1000
+end
+
+local function put_off(id, sha, title, raw, priority, due_ms)
+  redis.call('HSET', key('job', id), 'state', 'delayed', 'sha', sha, 'title', title,
+    'priority', priority)
+  redis.call('SET', key('doc', id), raw)
+  redis.call('ZADD', key('delayed'), due_ms, id)
+  event('delayed', id)
+end
+
 local function set_aside(id, sha, title, raw, priority, needs)
   local name = table.concat(needs, ' ')
   redis.call('HSET', key('job', id), 'state', 'queued', 'sha', sha, 'title', title,
@@ -138,7 +175,9 @@ local function set_aside(id, sha, title, raw, priority, needs)
   redis.call('LPUSH', key('aside', name), raw)
   redis.call('HINCRBY', key('aside'), name, 1)
   redis.call('HINCRBY', key('meta'), 'aside', 1)
+  redis.call('UNLINK', key('doc', id))
   event('aside', id, 'needs', name)
+  wake_idle(function(kind) return has_all(kind, needs) end)
 end
 
 -- One document: nil when it was consumed without a job, else the reply.
@@ -153,10 +192,13 @@ local function admit(raw, priority)
 
   local record, sha = key('job', id), redis.sha1hex(raw)
   local j = redis.call('HMGET', record, 'state', 'sha', 'swallow', 'attempts',
-    'failures', 'crashes', 'checkpoint', 'priority')
+    'failures', 'crashes', 'checkpoint', 'priority', 'swallow_sha')
   local state, same = j[1], not j[2] or j[2] == sha
-  if tonumber(j[3] or 0) > 0 then
-    redis.call('HINCRBY', record, 'swallow', -1)
+  if tonumber(j[3] or 0) > 0 and (j[9] == '' or j[9] == sha) then
+    if redis.call('HINCRBY', record, 'swallow', -1) == 0 and state == 'cancelled' then
+      redis.call('HSET', record, 'sha', sha) -- a person may still want it to run
+      redis.call('SET', key('doc', id), raw)
+    end
     return event('swallowed', id)
   end
   local failures, crashes, checkpoint = j[5] or '0', j[6] or '0', j[7] or ''
@@ -176,7 +218,14 @@ local function admit(raw, priority)
     return event('duplicate', id)
   end
 
-  local title = string.sub(text_of(doc.job_title) or '', 1, 500)
+  local title = text_of(doc.job_title) or ''
+  if #title > 500 then -- cut between letters
+    title = string.gsub(string.sub(title, 1, 500), '[\192-\255]?[\128-\191]*$', '')
+  end
+  local due_ms = doc.not_before and due_of(doc.not_before)
+  if due_ms and due_ms > now_ms then
+    return put_off(id, sha, title, raw, j[8] or priority, due_ms)
+  end
   local needs = needs_of(doc)
   if not has_all(provides, needs) and for_others(needs) then
     return set_aside(id, sha, title, raw, priority, needs)

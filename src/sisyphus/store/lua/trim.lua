@@ -9,6 +9,7 @@
 
 local keep, age_ms, limit = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 
+redis.call('DEL', key('none')) -- a first write that is allowed above maxmemory
 local now_ms = now()
 local over = math.max(0, redis.call('ZCARD', key('ended')) - keep)
 local old = redis.call('ZRANGEBYSCORE', key('ended'), '-inf', now_ms - age_ms,
@@ -20,6 +21,7 @@ local count = 0
 for _, id in ipairs(old) do
   if tonumber(redis.call('HGET', key('job', id), 'swallow') or 0) > 0 then
     redis.call('ZADD', key('ended'), now_ms, id)
+    redis.call('HSET', key('job', id), 'ended_ms', now_ms)
   else
     redis.call('ZREM', key('ended'), id)
     forget(id)

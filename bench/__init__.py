@@ -1,0 +1,1 @@
+"""Measures Sisyphus on this machine: ``.venv/bin/python -m bench``."""
