@@ -429,6 +429,8 @@ def test_documents_are_stored_for_modules(client: Client) -> None:
 
     assert client.get_data("ffmpeg", "slow") == {"preset": "slow"}
     assert client.data_names("ffmpeg") == ["slow"]
+    assert client.remove_data("ffmpeg", "slow")
+    assert not client.remove_data("ffmpeg", "slow")
 
 
 def test_another_queue_is_another_world(client: Client, redis_url: str) -> None:

@@ -29,7 +29,7 @@ ALLOWED = {
     *("LPUSH", "RPUSH", "RPOP", "LLEN", "LMOVE", "LTRIM"),
     *("SADD", "SREM", "SCARD", "SISMEMBER", "SRANDMEMBER"),
     *("ZADD", "ZREM", "ZCARD", "ZSCORE", "ZRANGE", "ZRANGEBYSCORE", "ZPOPMIN"),
-    *("XADD", "XDEL"),
+    *("XADD", "XDEL", "XRANGE"),
 }
 
 # An argument's name in the header -> the local variable's.
@@ -182,6 +182,8 @@ def test_commands_are_of_the_oldest_server_and_bounded(name: str) -> None:
             assert re.match(r", [^,]+\)?, 0, (0|math\.min)", rest), rest
         if command == "SRANDMEMBER":
             assert re.match(r", key\('idle'\), \d+\)", rest), rest
+        if command == "XRANGE":  # one entry
+            assert rest.startswith(", key('rejected'), entry, entry)"), rest
         if command == "HKEYS":
             assert re.match(r", key\('(kinds|aside)'\)", rest), rest
     for never in ("KEYS(", "'KEYS'", "SCAN", "'LRANGE'", "'HGETALL'", "'SMEMBERS'"):

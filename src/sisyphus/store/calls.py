@@ -7,12 +7,11 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from sisyphus.errors import StoreError
 from sisyphus.settings import Settings
 from sisyphus.store.keys import Keys
 from sisyphus.store.replies import Lease, Settlement
 from sisyphus.store.scripts import Argument, script
-from sisyphus.store.wire import Wire, open_client
+from sisyphus.store.wire import Wire, open_client, refusal
 
 
 class Calls:
@@ -70,7 +69,7 @@ class Calls:
     def _plain(self, *command: Argument) -> Any:
         answer = self._wire.run(command)[0]
         if isinstance(answer, Exception):
-            raise StoreError(str(answer)) from answer
+            raise refusal(answer) from answer
         return answer
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import select
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,6 +29,8 @@ from sisyphus.store.scripts import Argument, Script
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 5.0
+IDLE_SECONDS = 1.0
+"""A connection that was not used for so long is looked at before it is used."""
 _CHUNK = 65536
 
 Command = tuple[Argument, ...]
@@ -79,6 +82,7 @@ class Wire:
         self._pool = client.connection_pool
         self._connection: Any = None  # redis-py types little of what it needs
         self._line: socket.socket | None = None
+        self._used = 0.0
         self._reader = Reader()
         self._lock = threading.Lock()
 
@@ -150,6 +154,11 @@ class Wire:
             self._drop()
 
     def _open(self) -> socket.socket:
+        if self._line is not None and time.monotonic() - self._used > IDLE_SECONDS:
+            readable, _, _ = select.select([self._line], [], [], 0)
+            if readable:  # nothing was asked, so this is its end: the server hung up
+                self._drop()
+        self._used = time.monotonic()
         if self._line is None:
             # Not the pool's make_connection: that counts, and takes none back.
             connection: Any = self._pool.connection_class(

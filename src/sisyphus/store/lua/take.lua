@@ -192,7 +192,7 @@ local function admit(raw, priority)
 
   local record, sha = key('job', id), redis.sha1hex(raw)
   local j = redis.call('HMGET', record, 'state', 'sha', 'swallow', 'attempts',
-    'failures', 'crashes', 'checkpoint', 'priority', 'swallow_sha')
+    'failures', 'crashes', 'checkpoint', 'priority', 'swallow_sha', 'needs')
   local state, same = j[1], not j[2] or j[2] == sha
   if tonumber(j[3] or 0) > 0 and (j[9] == '' or j[9] == sha) then
     if redis.call('HINCRBY', record, 'swallow', -1) == 0 and state == 'cancelled' then
@@ -236,6 +236,7 @@ local function admit(raw, priority)
   redis.call('HSET', record, 'state', 'running', 'token', token, 'session', session,
     'worker_id', worker_id, 'sha', sha, 'title', title, 'started_ms', now_ms,
     'attempts', attempt, 'priority', j[8] or priority)
+  if j[10] then redis.call('HDEL', record, 'needs') end
   redis.call('SET', key('doc', id), raw)
   redis.call('HSET', key('session', session), 'job', id, 'token', token)
   redis.call('HSET', key('meta'), 'fence', token)
