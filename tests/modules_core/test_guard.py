@@ -193,15 +193,12 @@ while True:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_polite_stop_lets_the_tool_finish_its_file(number: signal.Signals) -> None:
     body = f"""
-def finish(*_):
-    print("trailer written", flush=True)
-    sys.exit(0)
-signal.signal({int(number)}, finish)
+signal.pthread_sigmask(signal.SIG_BLOCK, [{int(number)}])
 print("ready", flush=True)
-while True:
-    signal.pause()
+signal.sigwait([{int(number)}])
+print("trailer written", flush=True)
 """
-    running = Background(python(body), stop_signal=number)
+    running = Background(python(body), stop_signal=number, grace=20.0)
     running.has_said("ready")
 
     running.control.stop(StopReason.DRAIN)
@@ -283,7 +280,8 @@ def test_the_tool_gets_a_clean_start() -> None:
 
     blocked, ignored, *files = lines
     assert int(blocked.split()[1], 16) == 0
-    assert int(ignored.split()[1], 16) == 0
+    of_the_c_library = 1 << 31 | 1 << 32  # make ignores 32 and 33 for its children
+    assert int(ignored.split()[1], 16) & ~of_the_c_library == 0
     names = {line.split()[-3] for line in files if "->" in line}
     assert names <= {"0", "1", "2", "3"}  # the last one is the listing itself
     assert any("/dev/null" in line for line in files)
