@@ -33,7 +33,17 @@ A class's docstring is its default message.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
+
+
+class _Absent:
+    """The value of what is missing."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+ABSENT: Final = _Absent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,8 @@ class Problem:
     expected: str
 
     def __str__(self) -> str:
-        return f"{self.field}: {self.expected} (got {shortened(self.value)})"
+        said = f"{self.field}: {self.expected}"
+        return said if self.value is ABSENT else f"{said} (got {shortened(self.value)})"
 
 
 def shortened(value: Any, limit: int = 120) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from sisyphus.errors import Problem
+from sisyphus.errors import ABSENT, Problem
 
 
 def problems_of(
@@ -20,10 +20,14 @@ def problems_of(
     """
     rows = error.errors(include_url=False)
     return tuple(
-        Problem(_path(prefix, row["loc"]), row.get("input"), _expected(row, known))
+        Problem(_path(prefix, row["loc"]), _value(row), _expected(row, known))
         for row in rows[:20]
         if not (row["type"] == "too_short" and _has_worse(row, rows))
     )
+
+
+def _value(row: Any) -> Any:
+    return ABSENT if row["type"] == "missing" else row.get("input")
 
 
 def _has_worse(row: Any, rows: Sequence[Any]) -> bool:
