@@ -7,6 +7,7 @@ Two forms of a task are understood, in one job if need be: ``{"ffmpeg": {...}}``
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -27,6 +28,9 @@ PRIORITIES = range(10)
 
 MAX_DEPTH = 64
 MAX_ID_BYTES = 200
+_TIME = re.compile(
+    r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?"
+)
 _BOM = b"\xef\xbb\xbf"
 _TASK_MEMBERS = ("timeout", "stall_timeout")
 
@@ -57,6 +61,10 @@ def _as_time(value: Any) -> Any:
     if isinstance(value, datetime):
         moment = value
     elif isinstance(value, str):
+        if not _TIME.fullmatch(value):  # the take script reads no other forms
+            raise ValueError(
+                "must be seconds since 1970 or a time such as 2030-01-31T20:15:00Z"
+            )
         moment = datetime.fromisoformat(value)
     else:
         moment = datetime.fromtimestamp(float(value), UTC)

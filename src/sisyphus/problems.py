@@ -60,9 +60,10 @@ def _expected(row: Any, known: Sequence[str]) -> str:
     if row["type"] in ("value_error", "assertion_error"):
         return str(row["ctx"]["error"])
     message: str = row["msg"]
+    message = message[:1].lower() + message[1:]
     for theirs, ours in (("tuple", "list"), ("dictionary", "object")):
         message = message.replace(theirs, ours)
-    return message[:1].lower() + message[1:]
+    return message
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

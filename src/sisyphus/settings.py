@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     history_days: float = Field(30, gt=0, description="Days an ended job is kept.")
     log_lines: int = Field(2_000, ge=10, description="Lines kept of a job's log.")
     crash_limit: int = Field(
-        3, ge=1, description="Workers a job may take down before it is set aside."
+        3, ge=1, description="Workers a job may take down; then it fails."
     )
 
     # The worker

@@ -282,7 +282,7 @@ def _hash(rows: dict[bytes, bytes]) -> Hash:
 
 
 def _sha(raw: bytes) -> str:
-    return hashlib.sha1(raw, usedforsecurity=False).hexdigest()
+    return hashlib.sha1(raw.rstrip(), usedforsecurity=False).hexdigest()
 
 
 def _text(value: bytes) -> str:

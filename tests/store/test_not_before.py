@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sisyphus.errors import InvalidJob
 from sisyphus.job import parse_job
 from store.fleet import Fleet, document
 
@@ -20,7 +21,7 @@ MOMENTS = [
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("form", ["iso", "Z", "blank", "seconds"])
+@pytest.mark.parametrize("form", ["iso", "Z", "blank", "seconds", "day"])
 def test_a_raw_document_waits_for_its_time(
     fleet: Fleet, moment: datetime, form: str
 ) -> None:
@@ -30,6 +31,7 @@ def test_a_raw_document_waits_for_its_time(
         "Z": utc.strftime("%Y-%m-%dT%H:%M:%S.250Z"),
         "blank": utc.strftime("%Y-%m-%d %H:%M"),
         "seconds": moment.timestamp(),
+        "day": utc.strftime("%Y-%m-%d"),
     }[form]
     raw = document(not_before=written)
     fleet.push(raw)
@@ -60,3 +62,9 @@ def test_what_is_past_or_no_time_does_not_wait(fleet: Fleet, written: Any) -> No
     fleet.push(document(not_before=written))
 
     assert fleet.take(fleet.worker()).lease.job_id == "a"
+
+
+@pytest.mark.parametrize("written", ["20300131T201500Z", "2030-01-31T20", "31.1.2030"])
+def test_a_time_that_the_store_cannot_read_is_no_job(written: str) -> None:
+    with pytest.raises(InvalidJob, match="not_before"):
+        parse_job(document(not_before=written))

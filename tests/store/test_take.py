@@ -389,3 +389,14 @@ def test_a_number_is_taken_for_its_digits(fleet: Fleet) -> None:
     fleet.push(raw)
 
     assert fleet.take(fleet.worker()).lease.job_id == "42" == parse_job(raw).job_id
+
+
+def test_white_space_at_the_end_makes_no_other_document(fleet: Fleet) -> None:
+    session = fleet.worker()
+    lease = fleet.running("a", session)
+    fleet.push(document() + b"\n")
+
+    fleet.store.settle(fleet.store.complete(lease, None))
+    assert fleet.nothing_for(session)
+
+    assert fleet.record("a")["duplicates"] == "1"

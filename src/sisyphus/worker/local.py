@@ -27,7 +27,6 @@ from sisyphus.job import Job, parse_job
 from sisyphus.lifecycle import JobState
 from sisyphus.modules.base import Module, Step
 from sisyphus.modules.control import Control, StopReason
-from sisyphus.modules.fields import declared_files
 from sisyphus.modules.registry import Registry
 from sisyphus.modules.task import Surroundings, Task
 from sisyphus.modules.tool import Tools
@@ -112,8 +111,7 @@ def plan_job(
                 made_before=frozenset(made),
             ) as task:
                 _plan_task(task_plan, module, task, prefix)
-            files = declared_files(module.settings)
-            made |= {file.path for file in files if file.use == "write"}
+            made |= module.files().writes
     return plan
 
 

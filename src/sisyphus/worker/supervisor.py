@@ -14,7 +14,7 @@ import time
 import uuid
 from contextlib import suppress
 
-from sisyphus.errors import ConfigError, StoreUnavailable
+from sisyphus.errors import ConfigError, StoreRefused, StoreUnavailable
 from sisyphus.machine import machine_id
 from sisyphus.settings import Settings
 from sisyphus.store.health import warnings
@@ -81,11 +81,19 @@ class Supervisor:
     def _check_store(self) -> None:
         """Say at once what is wrong with the server: nobody reads logs after a loss."""
         try:
+            self._store.promote(0)
             with Reads(self._settings) as reads:
-                for warning in warnings(reads.server()):
+                for warning in self._warnings(reads):
                     logger.warning("%s", warning)
         except StoreUnavailable as error:
             logger.warning("%s; the workers wait for it", error)
+
+    @staticmethod
+    def _warnings(reads: Reads) -> list[str]:
+        try:
+            return warnings(reads.server())
+        except StoreRefused as error:  # this user may not ask: that stops no work
+            return [f"the server's settings cannot be checked: {error}"]
 
     def _say_hello(self) -> None:
         names = ", ".join(child.worker_id for child in self._children)

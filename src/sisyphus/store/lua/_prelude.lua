@@ -34,6 +34,14 @@ local function event(what, id, ...)
     'event', what, 'job_id', id, ...)
 end
 
+-- What tells a document from another one; white space at its end (an editor's newline) does
+-- not.
+local function fingerprint(raw)
+  local last = #raw
+  while last > 0 and string.find(raw, '^%s', last) do last = last - 1 end
+  return redis.sha1hex(last == #raw and raw or string.sub(raw, 1, last))
+end
+
 local function nudge(node, word)
   redis.call('RPUSH', key('orders', node), word)
   redis.call('EXPIRE', key('orders', node), 60)

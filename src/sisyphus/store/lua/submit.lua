@@ -16,7 +16,7 @@
 local id, raw, priority = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local due_ms, title = tonumber(ARGV[4]), ARGV[5]
 
-local sha = redis.sha1hex(raw)
+local sha = fingerprint(raw)
 local j = redis.call('HMGET', key('job', id), 'state', 'sha', 'swallow')
 local state, known_sha, swallow = j[1], j[2], tonumber(j[3]) or 0
 if swallow > 0 then return {'held', state} end

@@ -145,6 +145,7 @@ end
 local function due_of(value)
   if type(value) == 'number' then return value * 1000 end
   if type(value) ~= 'string' then return nil end
+  if string.find(value, '^%d%d%d%d%-%d%d%-%d%d$') then value = value .. 'T00:00' end
   local y, m, d, hour, minute, second, zone = string.match(value,
     '^(%d%d%d%d)-(%d%d)-(%d%d)[T ](%d%d):(%d%d):?(%d*)[%.%d]*(.*)$')
   if not y then return nil end
@@ -190,7 +191,7 @@ local function admit(raw, priority)
   local id = text_of(doc.job_id)
   if not usable(id) then return reject(raw, priority, 'no_usable_job_id') end
 
-  local record, sha = key('job', id), redis.sha1hex(raw)
+  local record, sha = key('job', id), fingerprint(raw)
   local j = redis.call('HMGET', record, 'state', 'sha', 'swallow', 'attempts',
     'failures', 'crashes', 'checkpoint', 'priority', 'swallow_sha', 'needs')
   local state, same = j[1], not j[2] or j[2] == sha
