@@ -129,7 +129,8 @@ def _disk(server: ServerView) -> Finding:
             )
         case "everysec":
             what = (
-                "append-only file, to disk every second (a power cut loses that second)"
+                "append-only file, to disk every second (a power cut, or a server that"
+                " is killed, may lose the last two; appendfsync always loses nothing)"
             )
         case "always":
             what = "append-only file, to disk with every write"
