@@ -8,9 +8,7 @@
     │   ├── StoreUnavailable    Redis does not answer
     │   ├── StoreRefused        Redis answers, but will not do it (password, memory ...)
     │   ├── JobNotFound         nobody knows that job id
-    │   ├── WrongState          the transition is not allowed from here
-    │   ├── LeaseLost           the job now belongs to someone else: stop, write nothing
-    │   └── SessionGone         this worker's session ended: register again
+    │   └── WrongState          the transition is not allowed from here
     └── JobError                what ends an attempt at a job
         ├── InvalidJob          the document is not a job
         ├── UnknownModule       no such module here, or not allowed
@@ -22,8 +20,7 @@
         ├── TaskTimeout         it took longer than the task or the job may
         ├── TaskStalled         no progress for too long
         ├── CleanupFailed       the module's cleanup failed after a good run
-        ├── ModuleBroken        any other exception, with its traceback
-        └── WorkerCrashed       the worker process ended under the job
+        └── ModuleBroken        any other exception, with its traceback
 
     Stopped (BaseException)     the running task has been asked to stop
 
@@ -119,14 +116,6 @@ class WrongState(StoreError):
     """The job's state does not allow that."""
 
     exit_status = 3
-
-
-class LeaseLost(StoreError):
-    """The job now belongs to someone else."""
-
-
-class SessionGone(StoreError):
-    """This worker's session has ended."""
 
 
 class JobError(SisyphusError):
@@ -252,12 +241,6 @@ class ModuleBroken(JobError):
     def facts(self) -> dict[str, Any]:
         """Add the traceback."""
         return {**super().facts(), "traceback": self.traceback[-4000:]}
-
-
-class WorkerCrashed(JobError):
-    """The worker process ended under the job."""
-
-    code = "crash"
 
 
 class Stopped(BaseException):

@@ -133,7 +133,6 @@ class Beat:
         for (child, now), (verdict, wish) in zip(alive, renewal.orders, strict=True):
             if verdict is not Verdict.GONE:
                 child.board.allow_until(until, until)
-                child.board.note_renewal(sent_ms)
             self._pass_on(child, now, verdict, wish)
         self._clear_up(renewal)
 

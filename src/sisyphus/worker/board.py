@@ -5,7 +5,7 @@ on its beat, also after the process was killed. Nobody is woken by a write, so a
 lasts a millisecond costs the supervisor nothing. In the other direction the supervisor
 writes how long tools may go on, for the guards of the tools to read.
 
-Owned by the supervisor: the three deadlines. Owned by the worker process: all the rest,
+Owned by the supervisor: the two deadlines. Owned by the worker process: all the rest,
 between two steps of ``sequence`` (odd while it writes).
 """
 
@@ -24,12 +24,12 @@ from typing import Self
 SIZE = 4096
 STRICT_PART = 0.7
 """Part of a lease for which work may go on without hearing that it was renewed."""
-STRICT_OFFSET, PATIENT_OFFSET, RENEWED_OFFSET = 0, 8, 16
-_SEQUENCE_OFFSET = 24
+STRICT_OFFSET, PATIENT_OFFSET = 0, 8
+_SEQUENCE_OFFSET = 16
 _TIME = struct.Struct("<q")
 _SEQUENCE = struct.Struct("<Q")
 _FACTS = struct.Struct("<BBQqHHqqqdqqdddHHH")
-_FACTS_OFFSET = 32
+_FACTS_OFFSET = 24
 _TEXT_OFFSET = _FACTS_OFFSET + _FACTS.size
 _TEXT_LIMITS = (800, 1000, 400)
 """Bytes kept of job id, job title and module."""
@@ -141,10 +141,6 @@ class Board:
             memory[_TEXT_OFFSET : _TEXT_OFFSET + len(joined)] = joined
             _SEQUENCE.pack_into(memory, _SEQUENCE_OFFSET, self._sequence)
 
-    def renewed_ms(self) -> int:
-        """When the supervisor last knew that the lease holds."""
-        return _read_time(self._memory, RENEWED_OFFSET)
-
     # The supervisor's side
 
     def read(self) -> Activity | None:
@@ -173,10 +169,6 @@ class Board:
         """Until when a tool may go on; far in the future before the first renewal."""
         offset = PATIENT_OFFSET if patient else STRICT_OFFSET
         return _read_time(self._memory, offset) or 2**62
-
-    def note_renewal(self, renewed_ms: int) -> None:
-        """Say when the lease was last known to hold."""
-        _TIME.pack_into(self._memory, RENEWED_OFFSET, renewed_ms)
 
 
 def _activity(facts: tuple[float, ...], texts: bytes) -> Activity:

@@ -186,7 +186,7 @@ class Runner:
     # How it ended
 
     def _stopped(self, attempt: Attempt, stopped: Stopped) -> Settlement:
-        reason = self.control.reason or StopReason(_WORDS.get(str(stopped), "lost"))
+        reason = self.control.reason or _heard_from_the_store(stopped)
         lease = attempt.taken.lease
         match reason:
             case StopReason.TIMEOUT:
@@ -343,7 +343,8 @@ class Attempt:
         return int(self.stall * 1000)
 
 
-_WORDS = {"cancel": "cancel", "lost": "lost"}
+def _heard_from_the_store(stopped: Stopped) -> StopReason:
+    return StopReason.CANCEL if str(stopped) == "cancel" else StopReason.LOST
 
 
 def _number(value: float | None) -> float:
