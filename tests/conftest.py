@@ -15,12 +15,22 @@ from redis.retry import Retry
 from sisyphus.embedded import EmbeddedServer
 
 SAMPLES = Path(__file__).parent.parent / "samples"
-SEED_VARIABLES = ("HOSTNAME_OVERRIDE", "HOST_UUID", "FFMPEG_PATH")
+SEED_VARIABLES = (
+    "HOSTNAME_OVERRIDE",
+    "HOST_UUID",
+    "FFMPEG_PATH",
+    "HANDBRAKE_CLI_PATH",
+    "FONT_DIRECTORY",
+    "MKVMERGE_ENABLE_FONT_ATTACHMENTS",
+)
 
 
 @pytest.fixture(autouse=True)
-def no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the settings of the person who runs the tests out of them."""
+def nothing_from_outside(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Keep settings and caches of the person who runs the tests out of them."""
+    monkeypatch.setenv("HOME", str(tmp_path_factory.getbasetemp() / "home"))
     for name in list(os.environ):
         if name.startswith(("SISYPHUS_", "REDIS_")) or name in SEED_VARIABLES:
             monkeypatch.delenv(name)

@@ -9,7 +9,7 @@ from typing import TypeVar
 Value = TypeVar("Value")
 
 
-def eventually(condition: Callable[[], Value], seconds: float = 10) -> Value:
+def eventually(condition: Callable[[], Value], seconds: float = 30) -> Value:
     """Call ``condition`` until it answers something truthy, and return that."""
     give_up = time.monotonic() + seconds
     while True:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 from urllib.parse import quote
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -121,9 +121,46 @@ class Settings(BaseSettings):
     module_folders: Folders = Field(
         (), description="Folders with further modules, one <name>.py each."
     )
+    allowed_options: Names = Field(
+        (),
+        description="Options refused in jobs that they may use here all the same,"
+        " such as ffmpeg.filter_complex or mkvmerge.split.",
+    )
     ffmpeg: str | None = Field(None, description="Path of ffmpeg.")
     ffprobe: str | None = Field(None, description="Path of ffprobe.")
     mkvmerge: str | None = Field(None, description="Path of mkvmerge.")
+    mkvextract: str | None = Field(None, description="Path of mkvextract.")
+    handbrake: str | None = Field(None, description="Path of HandBrakeCLI.")
+
+    # Fonts for subtitles
+    font_attachments: bool = Field(
+        True, description="Whether mkvmerge attaches the fonts that subtitles need."
+    )
+    font_folders: Folders = Field(
+        (Path("/usr/share/fonts"), Path("/usr/local/share/fonts")),
+        description="Folders in which fonts are looked for, with all below.",
+    )
+    missing_font: Literal["error", "warning"] = Field(
+        "error", description="What a font that cannot be found is."
+    )
+
+    # Replaced originals
+    quarantine_days: float = Field(
+        30.0, ge=0, description="Days a replaced original is kept for `sisyphus undo`."
+    )
+
+    # The HTTP server
+    server_host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address it listens on; any but this machine's own needs a token.",
+    )
+    server_port: int = Field(
+        5000, ge=0, le=65535, description="Port it listens on; 0 takes a free one."
+    )
+    server_token: SecretStr | None = Field(
+        None, description="What callers must send as `Authorization: Bearer TOKEN`."
+    )
 
     # Logs
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -175,6 +212,9 @@ class _SeedVariables(PydanticBaseSettingsSource):
         "HOSTNAME_OVERRIDE": "hostname",
         "HOST_UUID": "worker_id",
         "FFMPEG_PATH": "ffmpeg",
+        "HANDBRAKE_CLI_PATH": "handbrake",
+        "FONT_DIRECTORY": "font_folders",
+        "MKVMERGE_ENABLE_FONT_ATTACHMENTS": "font_attachments",
     }
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:

@@ -351,8 +351,9 @@ class Tools:
     @classmethod
     def of(cls, settings: Settings) -> Self:
         """Take the paths from the worker's settings."""
-        names = ("ffmpeg", "ffprobe", "mkvmerge")
+        names = ("ffmpeg", "ffprobe", "mkvmerge", "mkvextract")
         given = {name: getattr(settings, name) for name in names}
+        given["HandBrakeCLI"] = settings.handbrake
         return cls({name: path for name, path in given.items() if path})
 
     def find(self, name: str) -> str:
