@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sisyphus.media.progress import EncodingProgress, Reading, gui_line
+from sisyphus.media.progress import EncodingProgress, Reading, frames_in, gui_line
 
 
 class Clock:
@@ -88,6 +88,89 @@ def test_rates_are_of_the_last_seconds_not_of_the_whole_run() -> None:
     assert reading.fps == pytest.approx(20.0)
     assert reading.speed == pytest.approx(0.8)
     assert reading.eta == pytest.approx(35.0)
+
+
+def test_a_pause_does_not_depress_the_rates() -> None:
+    clock = Clock()
+    progress = EncodingProgress(total=1000, duration=40.0, clock=clock)
+    for n in range(20):
+        block(progress, f"frame={10 * n}", f"out_time_us={400_000 * n}")
+        clock.now += 0.5
+
+    clock.now += 4.0  # stopped and continued
+    reading = block(progress, "frame=200", "out_time_us=8000000")
+
+    assert reading.fps == pytest.approx(20.0)
+    assert reading.speed == pytest.approx(0.8)
+    assert reading.eta == pytest.approx(40.0)
+
+
+def test_pauses_one_after_another_do_not_either() -> None:
+    clock = Clock()
+    progress = EncodingProgress(total=1000, clock=clock)
+    for n in range(40):
+        clock.now += 600.0 if n in (10, 13, 16) else 0.5
+        reading = block(progress, f"frame={10 * n + 1}")
+
+    assert reading.fps == pytest.approx(20.0)
+
+
+def test_a_tool_that_becomes_slow_is_not_taken_for_paused() -> None:
+    clock = Clock()
+    progress = EncodingProgress(total=1000, clock=clock)
+    for n in range(10):
+        clock.now += 0.5
+        block(progress, f"frame={10 * n + 1}")
+    for n in range(10):
+        clock.now += 20.0
+        reading = block(progress, f"frame={100 + n}")
+
+    assert reading.fps == pytest.approx(0.05)
+
+
+def test_reports_without_news_are_work_not_a_pause() -> None:
+    clock = Clock()
+    progress = EncodingProgress(total=1000, clock=clock)
+    block(progress, "frame=1")
+    for _ in range(10):  # the encoder looks ahead
+        clock.now += 0.5
+        assert progress.feed("progress=continue") is None
+
+    clock.now += 0.5
+    reading = block(progress, "frame=12")
+
+    assert reading.fps == pytest.approx(2.0)
+
+
+def test_the_last_block_is_a_block_like_others() -> None:
+    progress = EncodingProgress(total=100)
+    progress.feed("frame=99")
+
+    reading = progress.feed("progress=end")
+
+    assert reading is not None and reading.percent == 99.0
+
+
+def test_more_frames_than_expected_are_not_told() -> None:
+    reading = block(EncodingProgress(total=100), "frame=103")
+
+    assert (reading.frame, reading.percent) == (100, 100.0)
+
+
+def test_a_film_without_length_has_no_percent() -> None:
+    reading = block(EncodingProgress(duration=0.0), "out_time_us=40000")
+
+    assert reading.percent is None
+
+
+@pytest.mark.parametrize(
+    ("whole", "length", "frames"),
+    [(10.0, 5.0, 50), (10.0, 20.0, 200), (10.0, 0.0, 1), (None, 5.0, None)],
+)
+def test_frames_of_a_part_are_reckoned_from_its_length(
+    whole: float | None, length: float, frames: int | None
+) -> None:
+    assert frames_in(100, whole, length) == frames
 
 
 def test_mkvmerge_lines_are_told_apart() -> None:

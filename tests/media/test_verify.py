@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sisyphus.errors import OutputRefused
-from sisyphus.media.probe import Film, Printed, Probe, Stream, Unreadable
+from sisyphus.media.probe import Count, Film, Printed, Probe, Stream, Unreadable
 from sisyphus.media.verify import Expected, Mapped, check_output
 
 VIDEO = Stream(0, "video", "h264", duration=60.0, claimed_frames=1500, fps=25.0)
@@ -21,15 +22,16 @@ class Probed(Probe):
 
     def __init__(self, output: Film | None, packets: dict[Path, int]) -> None:
         super().__init__(lambda argv: Printed(1, "", ""))
-        self.output, self.counts = output, packets
+        self.output, self.known = output, packets
 
     def film(self, path: Path) -> Film:
         if self.output is None:
             raise Unreadable("Invalid data")
         return self.output
 
-    def packets(self, path: Path, stream: Stream) -> int | None:
-        return self.counts.get(path)
+    def counts(self, path: Path) -> Mapping[int, Count] | None:
+        count = self.known.get(path)
+        return {n: Count(count, count) for n in range(4)} if count else None
 
 
 def expected(*streams: Stream, source: Film = SOURCE) -> Expected:

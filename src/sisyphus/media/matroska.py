@@ -37,22 +37,27 @@ def segment_size(path: Path) -> SegmentSize | None:
     """Read the size of the first segment; ``None`` if the file is not Matroska."""
     with path.open("rb") as file:
         size = path.stat().st_size
-        if _identifier(file) != _EBML:
+        if not enter_segment(file):
             return None
-        header = _length(file)
-        if header is None:
-            return None
-        file.seek(header, 1)
-        while (identifier := _identifier(file)) == _VOID:
-            file.seek(_length(file) or 0, 1)
-        if identifier != _SEGMENT:
-            return None
-        length = _length(file)
+        length = read_length(file)
         end = None if length is None else file.tell() + length
         return SegmentSize(end, size)
 
 
-def _identifier(file: BinaryIO) -> int | None:
+def enter_segment(file: BinaryIO) -> bool:
+    """Go to the first segment's length; false if the file is not Matroska."""
+    if read_identifier(file) != _EBML:
+        return False
+    header = read_length(file)
+    if header is None:
+        return False
+    file.seek(header, 1)
+    while (identifier := read_identifier(file)) == _VOID:
+        file.seek(read_length(file) or 0, 1)
+    return identifier == _SEGMENT
+
+
+def read_identifier(file: BinaryIO) -> int | None:
     """Read an element's id, with its length marker as is the custom."""
     first = file.read(1)
     if not first or not first[0] & 0xF0:
@@ -61,7 +66,7 @@ def _identifier(file: BinaryIO) -> int | None:
     return int.from_bytes(first + file.read(width - 1), "big")
 
 
-def _length(file: BinaryIO) -> int | None:
+def read_length(file: BinaryIO) -> int | None:
     """Read an element's length; all ones means unknown."""
     first = file.read(1)
     if not first or not first[0]:

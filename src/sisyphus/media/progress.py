@@ -6,10 +6,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-
-_WINDOW_SECONDS = 10.0
-"""Rates are of the last seconds: the tool's own are averages, wrong after a pause."""
+from dataclasses import dataclass
 
 _FRAME = re.compile(r"frame=\s*(\d+)")
 _TIME = re.compile(r"out_time_us=\s*(\d+)")
@@ -28,6 +25,55 @@ class Reading:
     eta: float | None = None
 
 
+class Pace:
+    """How fast a number grows, over the last seconds of work.
+
+    A tool's own rates are averages since its start, wrong for long after a pause. Here a
+    pause is not counted at all: it is a gap between two reports that is much longer
+    than those before it.
+    """
+
+    WINDOW = 10.0
+    """Seconds of work that the rate is of."""
+    _TOGETHER = 0.05
+    """Reports this close have waited in a buffer: only the last says where the tool is."""
+    _LONGER, _LATER = 1.5, 2.0
+    """By which factor, and by how many seconds, a gap must exceed the others."""
+    _GROWTH = 4.0
+    """How much longer the usual gap may have become: then it is no pause, but slow."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._worked = 0.0
+        self._heard: float | None = None
+        self._gaps: deque[float] = deque(maxlen=8)
+        self._past: deque[tuple[float, float]] = deque()
+        """Moments: seconds worked, the number then."""
+
+    def note(self, amount: float) -> float | None:
+        """Hear a report, also one that brings no news; give the growth per second."""
+        now = self._clock()
+        gap = 0.0 if self._heard is None else now - self._heard
+        if self._past and gap < self._TOGETHER:
+            self._past[-1] = (self._past[-1][0], amount)
+        else:
+            self._heard = now
+            self._worked += self._work_in(gap) if self._past else 0.0
+            self._past.append((self._worked, amount))
+        while len(self._past) > 2 and self._worked - self._past[0][0] > self.WINDOW:
+            self._past.popleft()
+        since, first = self._past[0]
+        passed = self._worked - since
+        return (amount - first) / passed if passed > 0 else None
+
+    def _work_in(self, gap: float) -> float:
+        """Tell how much of the time since the last report was work."""
+        usual = max(self._gaps, default=gap)
+        self._gaps.append(min(gap, max(self._GROWTH * usual, self._LATER)))
+        paused = gap > max(self._LONGER * usual, usual + self._LATER)
+        return usual if paused else gap
+
+
 @dataclass
 class EncodingProgress:
     """Reads the blocks of ``ffmpeg -progress``.
@@ -43,8 +89,10 @@ class EncodingProgress:
     _seconds: float | None = None
     _percent: float | None = None
     _told: tuple[int | None, float | None] | None = None
-    _past: deque[tuple[float, float, float]] = field(default_factory=deque)
-    """Moments: clock, frame, seconds of film."""
+
+    def __post_init__(self) -> None:
+        self._frames_pace = Pace(self.clock)
+        self._time_pace = Pace(self.clock)
 
     def feed(self, line: str) -> Reading | None:
         """Take one line; give a reading at the end of each block that brings news.
@@ -56,8 +104,7 @@ class EncodingProgress:
         elif found := _TIME.match(line):
             # Early blocks hold N/A or negative times: no match, nothing known yet.
             self._seconds = int(found[1]) / 1_000_000
-        elif line.startswith("progress=") and self._told != self._done:
-            self._told = self._done
+        elif line.startswith("progress="):
             return self._reading()
         return None
 
@@ -66,22 +113,27 @@ class EncodingProgress:
         frame = self.total if self.total is not None else self._frame
         return Reading(percent=100.0, frame=frame, total=self.total, eta=0.0)
 
-    def _reading(self) -> Reading:
+    def _reading(self) -> Reading | None:
+        fps = self._frames_pace.note(self._frame or 0)
+        speed = self._time_pace.note(self._seconds or 0.0)
+        if self._told == (self._frame, self._seconds):
+            return None
+        self._told = (self._frame, self._seconds)
         done, whole = self._measure()
         percent = None
         if done is not None and whole:
             percent = max(self._percent or 0.0, min(100.0, 100 * done / whole))
             self._percent = percent
-        fps, speed = self._rates()
         rate = fps if self._counts_frames else speed
         eta = None
         if done is not None and whole and rate:
             eta = max(0.0, whole - done) / rate
-        return Reading(percent, self._frame, self.total, fps, speed, eta)
-
-    @property
-    def _done(self) -> tuple[int | None, float | None]:
-        return self._frame, self._seconds
+        frame = self._frame
+        if frame is None:
+            fps = None
+        elif self.total is not None:
+            frame = min(frame, self.total)
+        return Reading(percent, frame, self.total, fps, speed, eta)
 
     @property
     def _counts_frames(self) -> bool:
@@ -92,18 +144,12 @@ class EncodingProgress:
             return self._frame, self.total
         return self._seconds, self.duration
 
-    def _rates(self) -> tuple[float | None, float | None]:
-        now = self.clock()
-        self._past.append((now, float(self._frame or 0), self._seconds or 0.0))
-        while len(self._past) > 2 and now - self._past[0][0] > _WINDOW_SECONDS:
-            self._past.popleft()
-        start, frame, seconds = self._past[0]
-        passed = now - start
-        if passed <= 0:
-            return None, None
-        fps = ((self._frame or 0) - frame) / passed if self._frame is not None else None
-        speed = ((self._seconds or 0.0) - seconds) / passed
-        return fps, speed
+
+def frames_in(frames: int, whole: float | None, length: float | None) -> int | None:
+    """Scale the frames of a whole film to a part of it; lengths are in seconds."""
+    if whole is None or length is None or whole <= 0:
+        return None
+    return max(1, round(frames * length / whole))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,20 @@ refusing a good film is as bad as passing a damaged one.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sisyphus.errors import OutputRefused
+from sisyphus.media.counts import check_copies, check_frames
+from sisyphus.media.counts import check_picture as check_picture
+from sisyphus.media.expected import COUNTED_KINDS, Pair, counted, paired
+from sisyphus.media.expected import Expected as Expected
+from sisyphus.media.expected import Mapped as Mapped
+from sisyphus.media.hdr import lost
 from sisyphus.media.matroska import segment_size
-from sisyphus.media.probe import Film, Probe, Stream, Unreadable
+from sisyphus.media.mp4 import missing_bytes
+from sisyphus.media.probe import Film, Probe, Unreadable
+from sisyphus.media.structure import first_gap
 
 READABLE_SUFFIXES = frozenset(
     f".{name}"
@@ -27,62 +34,46 @@ READABLE_SUFFIXES = frozenset(
 )
 """What ffprobe must be able to read; raw streams and texts need not be."""
 
-_CENSUS_FORMATS = frozenset({"matroska", "webm", "mov", "mp4", "flac", "wav", "mp3"})
-_FRAME_FORMATS = frozenset({"matroska", "webm", "mov", "mp4"})
-_FRAME_SLACK, _FRAME_SHARE = 12, 0.005
+_CENSUS_FORMATS = frozenset(
+    {"matroska", "webm", "mov", "mp4", "mpegts", "flac", "wav", "mp3"}
+)
 _TIME_SLACK, _TIME_SHARE = 1.0, 0.005
-_COUNTED_KINDS = ("video", "audio", "subtitle")
+_TAGGED_CODECS = frozenset({"h264", "hevc", "av1", "vp9"})
+"""Those whose own headers say what the colours mean."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mapped:
-    """One stream of a source that goes into the output."""
+def check_source(path: Path, meanwhile: Callable[[], object] = bool) -> None:
+    """Refuse a source that is shorter than its own header says, or has a hole.
 
-    film: Film
-    stream: Stream
-
-    @property
-    def duration(self) -> float | None:
-        """Seconds, when they are known for this stream itself.
-
-        The container's duration is that of its longest stream: it counts only when
-        there is no other.
-        """
-        if not self.film.trusted:
-            return None
-        whole = self.film.duration
-        if self.stream.duration is None:
-            return whole if len(self.film.streams) == 1 else None
-        # Tags survive a cut; nothing lasts longer than its container.
-        return min(self.stream.duration, whole or self.stream.duration)
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What the output should be like, as far as it is known."""
-
-    streams: Sequence[Mapped] | None = None
-    """In order of the output's streams; ``None``: not known."""
-    keeps_duration: bool = False
-    """Whether the settings leave the length alone, but for ``start`` and ``length``."""
-    start: float = 0.0
-    length: float | None = None
-    keeps_frames: bool = False
-    may_be_unfinished: bool = False
-    """Whether the container's size may stay open, as in a live stream."""
-
-
-def check_source(path: Path) -> None:
-    """Refuse a source that is shorter than its own header says.
+    ``meanwhile`` is called now and then, and may raise: a large file takes a while.
 
     Raises:
         OutputRefused: it is; nothing whole can be made of it.
+    """
+    check_length(path)
+    if (place := first_gap(path, meanwhile)) is not None:
+        raise OutputRefused(
+            f"the source {path} is damaged at byte {place:,}: what stands there is no"
+            " element of a Matroska file, so tools would skip to the next one"
+        )
+
+
+def check_length(path: Path) -> None:
+    """Refuse a source that is shorter than its own header says; reads a few bytes.
+
+    Raises:
+        OutputRefused: it is.
     """
     size = segment_size(path)
     if size is not None and size.truncated:
         raise OutputRefused(
             f"the source {path} is cut short: its header declares"
             f" {size.declared_end} bytes, the file has {size.file_size}"
+        )
+    if missing := missing_bytes(path):
+        raise OutputRefused(
+            f"the source {path} is cut short: {missing:,} bytes of what its header"
+            " declares are missing"
         )
 
 
@@ -103,16 +94,19 @@ def check_output(part: Path, expected: Expected, probe: Probe) -> list[str]:
         return [f"the output was not checked: {error}"]
     if expected.streams is None:
         return []
-    pairs = _paired(film, expected.streams)
+    _check_attachments(film, expected.streams)
+    pairs = paired(film, expected.streams)
     if pairs is None:
         _check_census(film, expected.streams)
         return []
     odd: list[str] = []
     if expected.keeps_duration:
         odd += _check_durations(film, pairs, expected)
-    if expected.keeps_frames and expected.length is None and not expected.start:
-        odd += _check_frames(film, pairs, probe)
-    return odd
+    if expected.is_whole:
+        check_copies(film, pairs, probe)
+        if expected.keeps_frames:
+            odd += check_frames(film, pairs, probe, expected)
+    return odd + _check_colors(film, pairs, probe, expected)
 
 
 def check_container(part: Path, may_be_unfinished: bool = False) -> None:
@@ -133,19 +127,6 @@ def check_container(part: Path, may_be_unfinished: bool = False) -> None:
         raise OutputRefused("the output was never finished: its size is left open")
 
 
-def _paired(
-    film: Film, sources: Sequence[Mapped]
-) -> list[tuple[Stream, Mapped]] | None:
-    """Put the output's streams beside their sources, if they correspond."""
-    made = _counted(film)
-    given = [
-        m for m in sources if m.stream.kind in _COUNTED_KINDS and not m.stream.picture
-    ]
-    if [s.kind for s in made] != [m.stream.kind for m in given]:
-        return None
-    return list(zip(made, given, strict=True))
-
-
 def _check_census(film: Film, sources: Sequence[Mapped]) -> None:
     if not film.formats & _CENSUS_FORMATS or any(m.stream.picture for m in sources):
         return
@@ -153,7 +134,7 @@ def _check_census(film: Film, sources: Sequence[Mapped]) -> None:
     given = Counter(m.stream.kind for m in sources)
     wrong = [
         f"{made[kind]} {kind} streams instead of {given[kind]}"
-        for kind in _COUNTED_KINDS
+        for kind in COUNTED_KINDS
         if made[kind] != given[kind]
     ]
     if wrong:
@@ -161,7 +142,7 @@ def _check_census(film: Film, sources: Sequence[Mapped]) -> None:
 
 
 def _check_durations(
-    film: Film, pairs: Sequence[tuple[Stream, Mapped]], expected: Expected
+    film: Film, pairs: Sequence[Pair], expected: Expected
 ) -> list[str]:
     """Compare each picture and sound stream, then the whole."""
     if not film.trusted:
@@ -197,20 +178,16 @@ def _check_durations(
     return []
 
 
-def _whole(pairs: Sequence[tuple[Stream, Mapped]], expected: Expected) -> float | None:
+def _whole(pairs: Sequence[Pair], expected: Expected) -> float | None:
     """Give the length of sources of which every stream is in the output."""
     used = Counter(source.film.path for _, source in pairs)
     films = {source.film.path: source.film for _, source in pairs}
     lengths = [
         _trimmed(film.duration, expected)
         for path, film in films.items()
-        if film.trusted and used[path] == len(_counted(film))
+        if film.trusted and used[path] == len(counted(film))
     ]
     return max((s for s in lengths if s is not None), default=None)
-
-
-def _counted(film: Film) -> list[Stream]:
-    return [s for s in film.streams if s.kind in _COUNTED_KINDS and not s.picture]
 
 
 def _trimmed(duration: float | None, expected: Expected) -> float | None:
@@ -224,50 +201,38 @@ def _too_short(found: float, wanted: float) -> bool:
     return found < wanted - _TIME_SLACK - _TIME_SHARE * wanted
 
 
-def _check_frames(
-    film: Film, pairs: Sequence[tuple[Stream, Mapped]], probe: Probe
+def _check_attachments(film: Film, sources: Sequence[Mapped]) -> None:
+    """Count fonts and other attachments, where both sides are Matroska."""
+    given = [m for m in sources if m.stream.kind == "attachment"]
+    both = [film, *(m.film for m in given)]
+    if not all("matroska" in one.formats for one in both):
+        return
+    made = film.of_kind("attachment")
+    if len(made) < len(given):
+        raise OutputRefused(
+            f"the output has {len(made)} attachments instead of {len(given)}"
+        )
+
+
+def _check_colors(
+    film: Film, pairs: Sequence[Pair], probe: Probe, expected: Expected
 ) -> list[str]:
-    """Compare the first picture stream's frames with its source's."""
-    found = next((pair for pair in pairs if pair[0].kind == "video"), None)
-    return _compare_frames(film, *found, probe) if found else []
-
-
-def check_picture(film: Film, source: Film, probe: Probe) -> list[str]:
-    """Check that a picture was copied whole, if there is one, and only one.
-
-    Returns what looks odd, but not wrong.
-
-    Raises:
-        OutputRefused: frames are missing.
-    """
-    made, given = (
-        [s for s in one.of_kind("video") if not s.picture] for one in (film, source)
-    )
-    if len(made) != 1 or len(given) != 1 or not source.formats & _FRAME_FORMATS:
-        return []
-    return _compare_frames(film, made[0], Mapped(source, given[0]), probe)
-
-
-def _compare_frames(
-    film: Film, made: Stream, source: Mapped, probe: Probe
-) -> list[str]:
-    if not film.formats & _FRAME_FORMATS or source.stream.interlaced:
-        return []  # interlaced: a packet may be half a frame
-    wanted = probe.frames(source.film, source.stream)
-    # What mp4 says of itself is exact; a Matroska tag may come from the source.
-    count = made.claimed_frames if "mp4" in film.formats else None
-    count = count or probe.packets(film.path, made)
-    if wanted is None or count is None:
-        return []
-    slack = _FRAME_SLACK + _FRAME_SHARE * wanted
-    if count > wanted + slack:
-        return [f"the output has {count} frames, its source {wanted}"]
-    if count >= wanted - slack:
-        return []
-    # A header's claim is rarely enough to refuse a film: count for sure.
-    counted = probe.exact_frames(source.film, source.stream)
-    counted = counted or probe.packets(source.film.path, source.stream)
-    name = source.film.path.name
-    if counted is not None and count < counted - slack:
-        raise OutputRefused(f"the output has {count} frames, {name} has {counted}")
-    return [f"the output has {count} frames, the header of {name} says {wanted}"]
+    """Compare what source and output say of their colours."""
+    odd: list[str] = []
+    for made, source in pairs:
+        if source.color is None or made.kind != "video":
+            continue
+        found = lost(source.color, made.color, source.recolored)
+        if found:  # only now, for it decodes a frame
+            color = probe.color(film, made)
+            found = lost(source.color, color, source.recolored)
+        if not found:
+            continue
+        said = f"video stream {made.index} of the output has lost {', '.join(found)}"
+        speaks = made.codec in _TAGGED_CODECS or source.color.is_hdr
+        if speaks and not expected.may_lose_color:
+            raise OutputRefused(
+                f"{said}, which {source.film.path.name} has{expected.color_hint}"
+            )
+        odd.append(said)
+    return odd
