@@ -151,14 +151,19 @@ def parse_job(raw: bytes | str) -> Job:
     Raises:
         InvalidJob: it is not UTF-8, not JSON, or not a job; lists every problem.
     """
-    document = _decode(raw)
+    document = json_object(raw)
     try:
         return Job.model_validate(document)
     except ValidationError as error:
-        raise InvalidJob.of(*problems_of(error)) from None
+        raise InvalidJob.of(*problems_of(error, model=Job)) from None
 
 
-def _decode(raw: bytes | str) -> Any:
+def json_object(raw: bytes | str) -> Any:
+    """Read a JSON object in which no two readers see different things.
+
+    Raises:
+        InvalidJob: it is not UTF-8, not JSON, no object, or nested too deep.
+    """
     if isinstance(raw, bytes):
         try:
             text = raw.removeprefix(_BOM).decode()
@@ -183,15 +188,48 @@ def _decode(raw: bytes | str) -> Any:
     ):
         expected = f"is nested more than {MAX_DEPTH} deep"
         raise InvalidJob.of(Problem("document", text[:60], expected))
-    if "\\ud" in text.lower() and not _is_unicode(document):
-        expected = "has half of a surrogate pair in it"
-        raise InvalidJob.of(Problem("document", text[:60], expected))
+    if "\\ud" in text.lower():
+        _check_halves(document)
     return document
 
 
-def _is_unicode(document: Any) -> bool:
+def _check_halves(document: dict[str, Any]) -> None:
+    """Refuse half of a surrogate pair, which is no text.
+
+    In the values of a task's data U+DC80 to U+DCFF stand for bytes: the name of a file
+    need not be UTF-8. This is how Python writes such names.
+    """
+    for name, value in document.items():
+        in_order = _is_text([name, value])
+        if not in_order and name == "tasks" and isinstance(value, list):
+            in_order = all(map(_is_task, value))
+        if not in_order:
+            expected = "has half of a surrogate pair in it"
+            raise InvalidJob.of(Problem(name, value, expected))
+
+
+def _is_task(task: Any) -> bool:
+    if not isinstance(task, dict):
+        return _is_text(task)
+    return all(
+        _is_text(name) and (_is_text(value) or _is_data(value))
+        for name, value in task.items()
+    )
+
+
+def _is_data(value: Any, depth: int = 0) -> bool:
+    """Tell whether all keys are text, and all values text or names of files."""
+    if isinstance(value, dict):
+        inner = list(value.values())
+        return _is_text(list(value)) and all(_is_data(v, depth + 1) for v in inner)
+    if isinstance(value, list):
+        return all(_is_data(item, depth + 1) for item in value)
+    return _is_text(value, "surrogateescape" if depth else "strict")
+
+
+def _is_text(value: Any, errors: str = "strict") -> bool:
     try:
-        json.dumps(document, ensure_ascii=False).encode()
+        json.dumps(value, ensure_ascii=False).encode(errors=errors)
     except UnicodeEncodeError:
         return False
     return True

@@ -10,7 +10,7 @@ from typing import Any
 
 from sisyphus.modules.base import Module, Step
 from sisyphus.modules.control import Control
-from sisyphus.modules.registry import ModuleClass, Registry, build
+from sisyphus.modules.registry import ModuleClass, Registry
 from sisyphus.modules.task import Progress, Surroundings, Task
 from sisyphus.modules.tool import ToolResult, Tools
 from sisyphus.settings import Settings
@@ -45,21 +45,23 @@ def run_module(
     roots: Sequence[Path] = ANYWHERE,
     stored: Stored | None = None,
     tools: Mapping[str, Path | str] | None = None,
+    settings: Mapping[str, Any] | None = None,
     control: Control | None = None,
     run: TaskRun | None = None,
 ) -> TaskRun:
     """Validate, run and clean up one task, as a worker does.
 
     ``module`` is a class, a module file or an installed module's name; ``tools`` puts
-    programs in the place of tools, by name.
+    programs in the place of tools, by name; ``settings`` are the worker's, by name.
 
     Raises:
         JobError: whatever ended the task.
         Stopped: ``control`` said stop.
     """
     done = run or TaskRun()
-    built = _build(module, data)
-    with _task(built, roots, stored, tools, control, done) as task:
+    worker = _settings(roots, settings)
+    built = _build(module, data, worker)
+    with _task(built, worker, stored, tools, control, done) as task:
         try:
             built.validate(task)
             try:
@@ -78,14 +80,16 @@ def plan_module(
     roots: Sequence[Path] = ANYWHERE,
     stored: Stored | None = None,
     tools: Mapping[str, Path | str] | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> list[Step]:
     """Give the module's plan for a task; runs nothing.
 
     Raises:
         JobError: the data is wrong.
     """
-    built = _build(module, data)
-    with _task(built, roots, stored, tools, None, TaskRun()) as task:
+    worker = _settings(roots, settings)
+    built = _build(module, data, worker)
+    with _task(built, worker, stored, tools, None, TaskRun()) as task:
         return built.plan(task)
 
 
@@ -101,32 +105,34 @@ def fake_tool(folder: Path, name: str, body: str) -> Path:
     return path
 
 
-def _build(module: ModuleClass | Path | str, data: Mapping[str, Any]) -> Module:
+def _build(
+    module: ModuleClass | Path | str, data: Mapping[str, Any], settings: Settings
+) -> Module:
     if isinstance(module, str):
-        registry, name = Registry.load(_settings(ANYWHERE)), module
+        registry, name = Registry.load(settings), module
     elif isinstance(module, Path):
-        registry, name = Registry({module.stem: module}), module.stem
+        registry, name = Registry({module.stem: module}, settings), module.stem
     else:
         name = module.name or module.__name__.lower()
-        registry = Registry({name: module})
-    return build(registry.get(name), name, dict(data), "tasks[0]")
+        registry = Registry({name: module}, settings)
+    return registry.build(name, dict(data), "tasks[0]")
 
 
-def _settings(roots: Sequence[Path]) -> Settings:
+def _settings(roots: Sequence[Path], given: Mapping[str, Any] | None) -> Settings:
     # Not Settings(...), which would read this machine's variables and files.
-    return Settings.model_construct(roots=tuple(roots))
+    return Settings.model_construct(roots=tuple(roots), **(given or {}))
 
 
 def _task(
     module: Module,
-    roots: Sequence[Path],
+    settings: Settings,
     stored: Stored | None,
     tools: Mapping[str, Path | str] | None,
     control: Control | None,
     done: TaskRun,
 ) -> Task:
     around = Surroundings(
-        settings=_settings(roots),
+        settings=settings,
         tools=Tools({name: str(path) for name, path in (tools or {}).items()}),
         control=control or Control(),
         on_progress=done.progress.append,

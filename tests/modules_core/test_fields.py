@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
+from sisyphus.job import parse_job
 from sisyphus.modules.base import ModuleSettings
 from sisyphus.modules.fields import (
     InputFile,
@@ -86,10 +90,38 @@ def test_a_path_is_made_absolute_but_links_stay(
     assert Source(filename=Path("link/x")).filename == tmp_path / "link" / "x"
 
 
-@pytest.mark.parametrize("value", ["", " ", "a\0b", "a\nb", "a\rb", 3, None, ["a"]])
+@pytest.mark.parametrize(
+    "value", ["", " ", "a\0b", "\ud800", "a\udc7f", "\udfff", 3, None, ["a"]]
+)
 def test_what_is_no_path_is_refused(value: Any) -> None:
     with pytest.raises(ValidationError, match="must be a path"):
         Source.model_validate({"filename": value})
+
+
+@given(
+    st.lists(
+        st.binary(min_size=1, max_size=20).filter(lambda name: not {*name} & {*b"\0/"}),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_every_name_that_a_file_system_can_hold_comes_through_a_job(
+    names: list[bytes],
+) -> None:
+    path = b"/" + b"/".join(names)
+    data = {"filename": os.fsdecode(path)}
+    document = {"job_id": "j", "job_title": "t", "tasks": [{"module": data}]}
+
+    job = parse_job(json.dumps(document).encode())
+    found = Source.model_validate(job.tasks[0].data).filename
+
+    assert os.fsencode(found) == os.path.abspath(path)  # noqa: PTH100 - of bytes
+
+
+def test_one_file_has_one_name_however_its_bytes_are_written() -> None:
+    as_bytes = Source.model_validate({"filename": "/\udcc3\udca9"})
+
+    assert as_bytes == Source.model_validate({"filename": "/é"})
 
 
 def test_the_schema_says_that_it_is_a_path() -> None:

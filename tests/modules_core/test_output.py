@@ -82,6 +82,35 @@ def test_a_link_that_leads_nowhere_counts_as_existing(tmp_path: Path) -> None:
         publishing(target).__enter__()
 
 
+def test_nothing_is_written_into_a_quarantine(tmp_path: Path) -> None:
+    shelf = tmp_path / ".sisyphus-quarantine" / "a-job" / "1"
+    shelf.mkdir(parents=True)
+    (tmp_path / "way-in").symlink_to(shelf)
+
+    with pytest.raises(TaskFailed, match="is in a quarantine"):
+        publishing(tmp_path / "way-in" / "film.mkv", overwrite=True).__enter__()
+
+
+def test_an_empty_file_is_let_pass_only_where_it_may_be_one(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OutputRefused, match="is empty"),
+        publishing(tmp_path / "a") as a,
+    ):
+        a.touch()
+    with publish(
+        tmp_path / "b",
+        job_id="job-1",
+        token=7,
+        overwrite=False,
+        check=None,
+        confirm=lambda: None,
+        may_be_empty=True,
+    ) as b:
+        b.touch()
+
+    assert files_in(tmp_path) == ["b"]
+
+
 def test_overwriting_replaces_the_file_in_one_step(tmp_path: Path) -> None:
     target = tmp_path / "film.mkv"
     target.write_text("old")

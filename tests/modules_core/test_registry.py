@@ -130,6 +130,57 @@ def test_a_module_that_was_built_knows_its_name(folder: Path) -> None:
     assert module.name == "copy"
 
 
+CAREFUL = """
+from typing import ClassVar
+
+from pydantic import ValidationInfo, field_validator
+
+from sisyphus.modules.base import Module, ModuleSettings
+from sisyphus.modules.options import Allowed
+
+
+class CarefulSettings(ModuleSettings):
+    command: str = ""
+
+    @field_validator("command")
+    @classmethod
+    def _allowed(cls, text: str, info: ValidationInfo) -> str:
+        Allowed.in_validation(info).check("command", "runs a command")
+        return text
+
+
+class Careful(Module):
+    Settings = CarefulSettings
+    may_allow: ClassVar[frozenset[str]] = frozenset({"command"})
+"""
+
+
+def test_every_module_may_leave_a_refusal_to_the_operator(folder: Path) -> None:
+    (folder / "careful.py").write_text(CAREFUL)
+    data = {"command": "rm"}
+
+    with pytest.raises(InvalidSettings) as caught:
+        Registry.load(settings_with(folder)).build("careful", data, "tasks[1]")
+    (problem,) = caught.value.problems
+    assert problem.field == "tasks[1].careful.command"
+    wanted = "runs a command, unless allowed_options has careful.command"
+    assert problem.expected == wanted
+
+    settings = Settings.model_construct(
+        module_folders=(folder,), allowed_options=("careful.command",)
+    )
+    assert Registry.load(settings).build("careful", data).name == "careful"
+
+
+def test_what_is_allowed_of_a_broken_module_stops_no_worker(folder: Path) -> None:
+    (folder / "broken.py").write_text("raise SystemExit")
+    settings = Settings.model_construct(
+        module_folders=(folder,), allowed_options=("broken.x",)
+    )
+
+    assert "broken" in Registry.load(settings).names
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

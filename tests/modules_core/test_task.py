@@ -10,6 +10,7 @@ from processes import SharedDeadline, boot_ms
 
 from sisyphus.errors import InvalidSettings, Stopped, ToolFailed
 from sisyphus.modules.base import Module, ModuleSettings, Patience
+from sisyphus.modules.chain import Before
 from sisyphus.modules.control import Control, StopReason
 from sisyphus.modules.fields import InputFile, OutputFile
 from sisyphus.modules.task import Progress, Surroundings, Task
@@ -93,6 +94,22 @@ def test_a_tool_writes_its_command_and_its_words_into_the_log(worker: Worker) ->
     ]
 
 
+def test_what_a_tool_leaves_in_its_temporary_folder_goes_with_the_task(
+    worker: Worker,
+) -> None:
+    left: list[Path] = []
+
+    def keep(line: str) -> bool:
+        left.append(Path(line))
+        return True
+
+    with worker.task() as task:
+        task.tool(["mktemp"], on_line=keep)
+        assert left[0].parent == task.workdir
+
+    assert not left[0].exists()
+
+
 def test_what_every_tool_took_is_kept(worker: Worker) -> None:
     task = worker.task()
 
@@ -139,7 +156,15 @@ def test_a_missing_input_names_its_field(worker: Worker) -> None:
 def test_an_input_that_an_earlier_task_makes_need_not_exist(worker: Worker) -> None:
     made = worker.folder / "in"
 
-    worker.task(made_before=frozenset({made})).check_inputs()
+    worker.task(before=Before(made=frozenset({made}))).check_inputs()
+
+
+def test_an_input_that_an_earlier_task_takes_away_is_refused(worker: Worker) -> None:
+    source = worker.folder / "in"
+    source.touch()
+
+    with pytest.raises(InvalidSettings, match="moved away by an earlier task"):
+        worker.task(before=Before(gone=frozenset({source}))).check_inputs()
 
 
 def test_a_folder_is_no_input(worker: Worker) -> None:

@@ -220,6 +220,15 @@ def test_only_allowed_variables_are_passed_on() -> None:
     assert found == {"PATH": "/bin", "LIBVA_DRIVER_NAME": "x", "MORE": "1"}
 
 
+@pytest.mark.parametrize(
+    ("given", "wanted"), [("C", "C.UTF-8"), ("POSIX", "C.UTF-8"), ("de_DE.UTF-8",) * 2]
+)
+def test_a_tool_can_always_open_files_whose_names_are_not_ascii(
+    given: str, wanted: str
+) -> None:
+    assert tool_environment(of={"LC_ALL": given}) == {"LC_ALL": wanted}
+
+
 def test_a_tool_is_looked_for_in_the_settings_first(tmp_path: Path) -> None:
     mine = fake_tool(tmp_path, "my-ffmpeg", "")
     settings = Settings.model_construct(ffmpeg=str(mine))

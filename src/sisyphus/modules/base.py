@@ -6,17 +6,18 @@ tool's progress, the module.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
 from sisyphus.modules.fields import Files, declared_paths
 
 if TYPE_CHECKING:  # Task's methods take a module's settings: the two name each other
+    from sisyphus.modules.identify import Track
     from sisyphus.modules.task import Task
 
 
@@ -61,6 +62,9 @@ class Module:
     patience: ClassVar[Patience] = Patience.STRICT
     reports_progress: ClassVar[bool] = False
     """Whether silence for ``stall_timeout`` seconds means that the task hangs."""
+    may_allow: ClassVar[frozenset[str]] = frozenset()
+    """What is refused in jobs unless the worker's ``allowed_options`` names it; see
+    ``Allowed`` in options.py."""
 
     name: str = ""
     """The name that jobs use; set by the registry."""
@@ -77,8 +81,7 @@ class Module:
         Raises:
             InvalidSettings: something in the settings cannot work.
         """
-        task.check_inputs()
-        task.check_outputs()
+        task.check_files()
 
     def files(self) -> Files:
         """Name the files that ``run`` will read, write, and delete or move away.
@@ -92,6 +95,23 @@ class Module:
     def plan(self, task: Task) -> list[Step]:
         """Say what ``run`` will do, from the very code that ``run`` uses."""
         return []
+
+    def foretell(self, task: Task) -> Mapping[Path, Sequence[Track]]:
+        """Say which tracks the files will have that ``run`` makes, if that is sure.
+
+        Asked when a later task of the job reads such a file: so that task can be
+        checked, and its command shown, before the first one runs. Whatever is raised
+        only means that nothing is known.
+        """
+        return {}
+
+    @classmethod
+    def check_stored(cls, document: Mapping[str, Any]) -> None:
+        """Check a document that is to be stored by name for tasks of this module.
+
+        Raises:
+            InvalidSettings: no task could use it.
+        """
 
     def run(self, task: Task) -> None:
         """Do the task."""

@@ -19,6 +19,7 @@ _NAMES = frozenset(
     }
 )
 _PREFIXES = ("LC_", "LIBVA_", "NVIDIA_", "CUDA_")
+_ASCII_ONLY = ("C", "POSIX")
 
 
 def tool_environment(
@@ -35,4 +36,7 @@ def tool_environment(
         for name, value in source.items()
         if name in _NAMES or name.startswith(_PREFIXES)
     }
+    if allowed.get("LC_ALL") in _ASCII_ONLY:
+        # In it mkvmerge opens no file whose name has other letters.
+        allowed |= {"LC_ALL": "C.UTF-8"}
     return {**allowed, **(extra or {})}

@@ -36,8 +36,14 @@ def _as_path(value: Any) -> Path:
     text = os.fspath(value)
     if not isinstance(text, str) or not text.strip():
         raise ValueError("must be a path, is empty")
-    if any(sign in text for sign in "\0\n\r"):
-        raise ValueError("must be a path without NUL or line breaks")
+    if "\0" in text:
+        raise ValueError("must be a path without NUL")
+    try:
+        # Bytes that are no UTF-8 stand in the text as U+DC80 to U+DCFF; there and back,
+        # so that one file has one name.
+        text = os.fsdecode(os.fsencode(text))
+    except UnicodeEncodeError:
+        raise ValueError("must be a path that a file system can hold") from None
     # Links stay as they are, so that commands show the path that the job gave.
     return Path(os.path.abspath(text))  # noqa: PTH100 - Path.resolve follows links
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from sisyphus.errors import InvalidSettings, Problem
-from sisyphus.media.probe import Printed, Probe, Read
+from sisyphus.media.probe import Memory, Printed, Probe, Read, ReadLines
 from sisyphus.modules.task import Task
 
 _ANY_EXIT_STATUS = range(256)
+_TOLD_EACH = 5000
+"""Lines after which a long count is told: whoever is silent for long counts as hung."""
+
+_MEMORIES: WeakKeyDictionary[Task, Memory] = WeakKeyDictionary()
 
 
 def reader(task: Task) -> Read:
@@ -26,16 +31,39 @@ def reader(task: Task) -> Read:
     return read
 
 
+def line_reader(task: Task) -> ReadLines:
+    """Give what runs a tool that prints very much, line by line."""
+
+    def read_lines(argv: Sequence[str], take: Callable[[str], None]) -> int:
+        heard = 0
+
+        def hear(line: str) -> bool:
+            nonlocal heard
+            heard += 1
+            if heard % _TOLD_EACH == 0:
+                task.progress(frame=heard, checking="packets")
+            take(line)
+            return True
+
+        return task.tool(argv, on_line=hear, ok=_ANY_EXIT_STATUS).exit_code
+
+    return read_lines
+
+
 def film_probe(task: Task) -> Probe:
     """Give the task's ffprobe.
 
     Raises:
         ToolMissing: it is not installed.
     """
-    return Probe(reader(task), task.find_tool("ffprobe"))
+    memory = _MEMORIES.setdefault(task, Memory())
+    ffprobe = task.find_tool("ffprobe")
+    return Probe(reader(task), ffprobe, line_reader(task), memory)
 
 
-def check_apart(task: Task, source: Path, output: Path) -> None:
+def check_apart(
+    task: Task, source: Path, output: Path, field: str = "output_file"
+) -> None:
     """Refuse an output that is one of its own sources, under whatever name.
 
     Raises:
@@ -43,9 +71,7 @@ def check_apart(task: Task, source: Path, output: Path) -> None:
     """
     if output.exists() and source.samefile(output):
         expected = f"must not be one of the sources, is {source}"
-        raise InvalidSettings.of(
-            Problem(task.field("output_file"), str(output), expected)
-        )
+        raise InvalidSettings.of(Problem(task.field(field), str(output), expected))
 
 
 def _into(lines: list[str]) -> Callable[[str], bool]:

@@ -22,6 +22,7 @@ from sisyphus.errors import (
 )
 from sisyphus.modules.base import Module
 from sisyphus.modules.legacy import adapt, is_legacy
+from sisyphus.modules.options import NOTHING_ALLOWED, Allowed
 from sisyphus.problems import did_you_mean, problems_of
 from sisyphus.settings import Settings
 
@@ -37,13 +38,18 @@ class Registry:
     A file in a module folder goes before an installed module of the same name.
     """
 
-    def __init__(self, sources: Mapping[str, EntryPoint | Path | ModuleClass]) -> None:
+    def __init__(
+        self,
+        sources: Mapping[str, EntryPoint | Path | ModuleClass],
+        settings: Settings | None = None,
+    ) -> None:
         self._sources = dict(sources)
+        self._settings = settings
         self._loaded: dict[str, ModuleClass] = {}
 
     @classmethod
     def load(cls, settings: Settings) -> Self:
-        """Find all modules that the settings allow; loads none.
+        """Find all modules that the settings allow; loads those with allowed options.
 
         Raises:
             ConfigError: a module folder is missing, or an allowed name is not known.
@@ -58,8 +64,11 @@ class Registry:
             if name not in found:
                 hint = did_you_mean(name, found)
                 raise ConfigError(f"modules: no module {name!r} is installed{hint}")
-        allowed = set(settings.modules or found)
-        return cls({name: found[name] for name in found if name in allowed})
+        everything = cls(found)
+        for refused in settings.allowed_options:
+            everything._check_allowed(refused)
+        wanted = set(settings.modules or found)
+        return cls({name: found[name] for name in found if name in wanted}, settings)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,25 +101,52 @@ class Registry:
             InvalidSettings: the data is not what the module wants; lists all problems.
             ModuleBroken: the module cannot be loaded.
         """
-        return build(self.get(name, field_prefix), name, data, field_prefix)
+        found = self.get(name, field_prefix)
+        allowed = NOTHING_ALLOWED
+        if self._settings is not None:
+            allowed = Allowed.of(self._settings, name, found.may_allow)
+        try:
+            settings = found.Settings.model_validate(data, context=allowed.context)
+        except ValidationError as error:
+            place = f"{field_prefix}.{name}"
+            problems = problems_of(error, place, model=found.Settings)
+            raise InvalidSettings.of(*problems) from None
+        module = found(settings)
+        module.name = name
+        return module
 
+    def check_stored(self, name: str, document: Mapping[str, Any]) -> bool:
+        """Check a document that is to be stored for a module; false: it is not known here.
 
-def build(found: ModuleClass, name: str, data: Any, field_prefix: str) -> Module:
-    """Make one module of a class, its data checked; see ``Registry.build``."""
-    try:
-        settings = found.Settings.model_validate(data)
-    except ValidationError as error:
-        known = _keys_of(found)
-        problems = problems_of(error, f"{field_prefix}.{name}", known)
-        raise InvalidSettings.of(*problems) from None
-    module = found(settings)
-    module.name = name
-    return module
+        Raises:
+            InvalidSettings: no task of that module could use it; lists all problems.
+        """
+        try:
+            found = self.get(name)
+        except (UnknownModule, ModuleBroken):
+            return False
+        found.check_stored(document)
+        return True
 
-
-def _keys_of(found: ModuleClass) -> list[str]:
-    fields = found.Settings.model_fields
-    return [info.alias or name for name, info in fields.items()]
+    def _check_allowed(self, entry: str) -> None:
+        """Refuse an entry of ``allowed_options`` that would allow nothing."""
+        module, _, option = entry.partition(".")
+        if not option or module not in self._sources:
+            hint = did_you_mean(module, self._sources)
+            raise ConfigError(
+                f"allowed_options: {entry!r} must be a module's name, a dot and an"
+                f" option{hint}"
+            )
+        try:
+            refused = self.get(module).may_allow
+        except ModuleBroken:
+            return  # every job that names it is told
+        if not any(map(Allowed.only(module, option).has, refused)):
+            hint = did_you_mean(option, refused)
+            raise ConfigError(
+                f"allowed_options: the module {module} refuses nothing by the name"
+                f" {option!r}{hint}"
+            )
 
 
 def _files_of(folder: Path) -> Iterable[tuple[str, Path]]:

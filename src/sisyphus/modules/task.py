@@ -17,9 +17,10 @@ from typing import Any, NoReturn, Self
 
 from sisyphus.errors import InvalidSettings, Problem
 from sisyphus.modules.base import Module, Patience
+from sisyphus.modules.chain import Before
 from sisyphus.modules.control import Control
 from sisyphus.modules.fields import declared_files
-from sisyphus.modules.output import may_write, publish, safe_name
+from sisyphus.modules.output import exists_already, may_write, publish, safe_name
 from sisyphus.modules.roots import Roots
 from sisyphus.modules.tool import Deadline, OnLine, ToolResult, Tools, run_tool
 from sisyphus.settings import Settings
@@ -72,7 +73,7 @@ class Task:
         token: int,
         index: int,
         module: Module,
-        made_before: frozenset[Path] = frozenset(),
+        before: Before | None = None,
     ) -> None:
         self._around = around
         self._module = module
@@ -82,7 +83,8 @@ class Task:
         self.job_title = job_title
         self.token = token
         self.index = index
-        self.made_before = made_before
+        self.before = before or Before()
+        """What earlier tasks of the job have still to do; nothing once this one runs."""
         self.settings = around.settings
         self.control = around.control
         self.tools_run: list[ToolResult] = []
@@ -103,6 +105,11 @@ class Task:
     def module(self) -> str:
         """The name of the module."""
         return self._module.name
+
+    @property
+    def made_before(self) -> frozenset[Path]:
+        """Files that earlier tasks make, and that are not there yet."""
+        return self.before.made
 
     @property
     def stopping(self) -> bool:
@@ -200,6 +207,8 @@ class Task:
             on_stderr_line=self._logging(on_stderr_line),
             on_result=self.tools_run.append,
             cwd=cwd,
+            # So that what a killed tool leaves in the system's folder goes with ours.
+            env_extra={"TMPDIR": str(self.workdir)},
             deadline=self._deadline(patience),
             stop_signal=stop_signal,
             ok=ok,
@@ -291,6 +300,16 @@ class Task:
         """
         return overwrite or may_write(path, self.job_id)
 
+    def check_free(self, path: Path, *, overwrite: bool = False) -> None:
+        """Refuse a name that ``output`` would refuse, before any work is done.
+
+        Raises:
+            OutputRefused: it is taken, and no earlier task takes that file away.
+        """
+        later = self.before.gone | self.before.made
+        if path not in later and not self.may_write(path, overwrite=overwrite):
+            raise exists_already(path)
+
     def check_inputs(self) -> None:
         """Check every declared input; those that earlier tasks make only for the roots.
 
@@ -307,16 +326,27 @@ class Task:
         """
         self._check_declared("write")
 
-    def _check_declared(self, use: str) -> None:
+    def check_files(self) -> None:
+        """Check every declared input and output, as the two above do.
+
+        Raises:
+            InvalidSettings: lists all that is wrong.
+        """
+        self._check_declared("read", "write")
+
+    def _check_declared(self, *uses: str) -> None:
         problems: list[Problem] = []
         for file in declared_files(self._module.settings):
-            if file.use != use:
+            if file.use not in uses:
                 continue
             try:
-                if use == "write":
+                if file.use == "write":
                     self._check_folder(file.path, file.field)
                 elif file.path in self.made_before:
                     self.check_path(file.path, file.field)
+                elif file.path in self.before.gone:
+                    expected = "is deleted or moved away by an earlier task"
+                    self._refuse(file.field, file.path, expected)
                 else:
                     self.input(file.path, file.field)
             except InvalidSettings as error:
