@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from sisyphus.errors import InvalidSettings
 from sisyphus.modules.ffmpeg import Ffmpeg
-from sisyphus.modules.ffmpeg_options import check_option, check_options, filters_of
+from sisyphus.modules.ffmpeg_filters import filters_of
+from sisyphus.modules.ffmpeg_options import check_option, check_options
 from sisyphus.modules.ffmpeg_settings import FfmpegSettings
 from sisyphus.testing import plan_module
 
@@ -225,6 +226,6 @@ def test_every_setting_is_described() -> None:
 
     fields = [
         schema["properties"],
-        *(d["properties"] for d in schema["$defs"].values()),
+        *(d.get("properties", {}) for d in schema["$defs"].values()),
     ]
     assert all("description" in facts for group in fields for facts in group.values())

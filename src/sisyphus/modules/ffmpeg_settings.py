@@ -8,6 +8,7 @@ unless ``overwrite`` says otherwise.
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -15,18 +16,29 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
 
 from sisyphus.modules.base import ModuleSettings
-from sisyphus.modules.ffmpeg_options import check_options
+from sisyphus.modules.ffmpeg_options import PICTURES, check_format, check_options
 from sisyphus.modules.fields import InputFile, OutputFile
-from sisyphus.modules.options import OptionValue
+from sisyphus.modules.options import Allowed, OptionValue
+from sisyphus.modules.verifying import VerifiedSettings
 
-_PICTURES = re.compile(r"%\d*d.*\.(png|jpe?g|bmp|webp|tiff?|p[gpn]m|exr|jxl|dpx)", re.I)
-_PLAYLISTS = frozenset({".m3u8", ".mpd", ".ism", ".ismv", ".ffconcat", ".sdp"})
+_SERIES = re.compile(r"%\d*d")
+_PLAYLISTS = {
+    ".chk": "webm_chunk",
+    ".ffconcat": "concat",
+    ".ism": "smoothstreaming",
+    ".ismv": "ismv_split",
+    ".m3u8": "hls",
+    ".mpd": "dash",
+    ".sdp": "sdp",
+}
+"""Endings of names by which ffmpeg chooses a format that writes several files."""
 
 
 def _letter(value: Any) -> Any:
@@ -40,8 +52,10 @@ def _letter(value: Any) -> Any:
     return value[0].lower()
 
 
-def _checked_options(options: dict[str, OptionValue]) -> dict[str, OptionValue]:
-    check_options(options)
+def _checked_options(
+    options: dict[str, OptionValue], info: ValidationInfo
+) -> dict[str, OptionValue]:
+    check_options(options, allowed=Allowed.in_validation(info))
     return options
 
 
@@ -54,13 +68,15 @@ _INPUT_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
 }
 
 
-def _checked_input_options(options: dict[str, OptionValue]) -> dict[str, OptionValue]:
+def _checked_input_options(
+    options: dict[str, OptionValue], info: ValidationInfo
+) -> dict[str, OptionValue]:
     for name, (types, expected) in _INPUT_TYPES.items():
         value = options.get(name, types[0]())
         wrong_bool = isinstance(value, bool) and bool not in types
         if wrong_bool or not isinstance(value, types):
             raise ValueError(f"{name} {expected}")
-    if check_options(options, is_input=True):
+    if check_options(options, is_input=True, allowed=Allowed.in_validation(info)):
         raise ValueError("filters belong to output_maps")
     return options
 
@@ -170,7 +186,16 @@ class OutputMap(ModuleSettings):
         )
 
 
-class FfmpegSettings(ModuleSettings):
+class ColorLoss(StrEnum):
+    """What happens when HDR data or colour tags of a source would not come through."""
+
+    REFUSE = "refuse"
+    """The task fails: before the work, where that can be known, else after it."""
+    ALLOW = "allow"
+    """What can be carried is carried; the rest is a warning in the log."""
+
+
+class FfmpegSettings(VerifiedSettings):
     """Encode or copy streams of one or more sources into one output."""
 
     sources: tuple[InputFile, ...] = Field(
@@ -189,6 +214,15 @@ class FfmpegSettings(ModuleSettings):
         description="Whether the output may take the place of an existing file.",
     )
     input_options: InputOptions = Field(default_factory=dict)
+    color_loss: ColorLoss = Field(
+        ColorLoss.REFUSE,
+        description="Whether HDR data and colour tags of a source may be lost.",
+    )
+
+    @property
+    def may_lose_color(self) -> bool:
+        """Whether lost colour data is only worth a warning."""
+        return self.color_loss is ColorLoss.ALLOW
 
     @model_validator(mode="before")
     @classmethod
@@ -227,9 +261,16 @@ class FfmpegSettings(ModuleSettings):
 
     @field_validator("output_file")
     @classmethod
-    def _one_file(cls, path: Path) -> Path:
-        if _PICTURES.search(path.name) or path.suffix.lower() in _PLAYLISTS:
-            raise ValueError("must name one file, not a series or a playlist")
+    def _one_file(cls, path: Path, info: ValidationInfo) -> Path:
+        suffix = path.suffix.lower()
+        maps = info.data.get("output_maps", ())
+        formats = {entry.options.get("f") for entry in maps if entry.options}
+        is_picture = suffix in PICTURES or "image2" in formats
+        if is_picture and _SERIES.search(str(path)):
+            raise ValueError("must name one file: this is the pattern of a series")
+        if suffix in _PLAYLISTS:
+            what = f"must name one file: {suffix} is a list that names or makes"
+            check_format(_PLAYLISTS[suffix], what, Allowed.in_validation(info))
         return path
 
     @model_validator(mode="after")
