@@ -2,71 +2,41 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
 from sisyphus.errors import (
     InvalidSettings,
     Problem,
-    TaskFailed,
-    ToolFailed,
     ToolMissing,
 )
-from sisyphus.media.probe import Film, Unreadable
-from sisyphus.media.progress import gui_line
-from sisyphus.media.verify import check_container, check_picture, check_source
 from sisyphus.modules.base import Module, ModuleSettings, Patience, Step
+from sisyphus.modules.identify import Track as Found
+from sisyphus.modules.identify import tracks_of
+from sisyphus.modules.mkvmerge_check import check_merged
+from sisyphus.modules.mkvmerge_fonts import fonts_for
+from sisyphus.modules.mkvmerge_series import merge_series
 from sisyphus.modules.mkvmerge_settings import (
+    MAY_ALLOW,
+    PLAYLISTS,
     Attachment,
     MkvmergeSettings,
     SourceFile,
     Track,
     files_in,
 )
+from sisyphus.modules.mkvmerge_tracks import (
+    KINDS,
+    Tracks,
+    made_tracks,
+)
+from sisyphus.modules.mkvtoolnix import run_mkvtoolnix
 from sisyphus.modules.options import OptionValue, rendered
-from sisyphus.modules.probing import check_apart, film_probe
+from sisyphus.modules.playlists import refuse_playlist
+from sisyphus.modules.preflight import check_space, check_whole, least_copied
+from sisyphus.modules.probing import check_apart
 from sisyphus.modules.task import Task
-
-_WARNINGS = 1
-"""mkvmerge's exit status for a complete file and something to say about it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """One kind of track: its name, and how mkvmerge's options and jobs spell it."""
-
-    name: str
-    none: str
-    some: str
-    copy_all: tuple[str, ...]
-
-
-_KINDS = (
-    _Kind("video", "--no-video", "--video-tracks", ("_copy-video-tracks",)),
-    _Kind("audio", "--no-audio", "--audio-tracks", ("_copy-audio-tracks",)),
-    _Kind(
-        "subtitles",
-        "--no-subtitles",
-        "--subtitle-tracks",
-        ("_copy-subtitles-tracks", "_copy-subtitle-tracks"),
-    ),
-    _Kind(
-        "buttons",
-        "--no-buttons",
-        "--button-tracks",
-        ("_copy-buttons-tracks", "_copy-button-tracks"),
-    ),
-)
-_SELECTING = frozenset(
-    name.removeprefix("--") for kind in _KINDS for name in (kind.none, kind.some)
-)
-
-Tracks = Mapping[int, str]
-"""A source's tracks: id to kind."""
-
 
 # The command line
 
@@ -110,7 +80,7 @@ def _options(options: Mapping[str, OptionValue], start: str = "") -> Iterator[st
 def _selection(
     source: SourceFile, tracks: Sequence[Track], known: Tracks
 ) -> Iterator[str]:
-    for kind in _KINDS:
+    for kind in KINDS:
         if any(name in source.options for name in kind.copy_all):
             continue
         chosen = [str(t.track) for t in tracks if known.get(t.track) == kind.name]
@@ -127,6 +97,9 @@ def _attach(attachment: Attachment) -> Iterator[str]:
 
 # The module
 
+_State = tuple[frozenset[Path], list[tuple[Path, int, int]]]
+"""The sources that are still to be made, and what the files are like now."""
+
 
 class Mkvmerge(Module):
     """Merges with mkvmerge, and checks that everything came along."""
@@ -134,26 +107,28 @@ class Mkvmerge(Module):
     Settings: ClassVar[type[ModuleSettings]] = MkvmergeSettings
     patience: ClassVar[Patience] = Patience.PATIENT
     reports_progress: ClassVar[bool] = True
+    may_allow: ClassVar[frozenset[str]] = MAY_ALLOW
     settings: MkvmergeSettings
 
+    def __init__(self, settings: ModuleSettings) -> None:
+        super().__init__(settings)
+        self._known_fonts: tuple[_State, list[Attachment]] | None = None
+
     def validate(self, task: Task) -> None:
-        """Check files, folders and track ids that can be known before the job starts."""
+        """Check files, tracks and fonts, as far as they are there before the job starts."""
         super().validate(task)
         self._check_option_files(task)
-        self._attachments(task)
-        try:
-            self._kinds(task)
-        except ToolMissing:
-            # Said when the tool is needed: the plan of a job can be checked without.
-            task.log("mkvmerge is not installed: track ids are not checked", "warning")
+        self._kinds(task)
+        self._all_attachments(task)
 
     def plan(self, task: Task) -> list[Step]:
         """Show the command line, with the output's final name."""
         output = self.settings.output_file
-        kinds, attachments = self._kinds(task), self._attachments(task)
+        kinds, attachments = self._kinds(task), self._all_attachments(task)
         argv = build_argv(self.settings, kinds, attachments, output)
         sources = [source.filename for source in self.settings.files]
-        what = f"merge {len(sources)} files into {output.name}"
+        named = sources[0].name if len(sources) == 1 else f"{len(sources)} files"
+        what = f"merge {named} into {output.name}"
         unknown = [
             path.name for path, k in zip(sources, kinds, strict=True) if k is None
         ]
@@ -162,31 +137,62 @@ class Mkvmerge(Module):
         reads = [*sources, *self._option_files(), *(a.filename for a in attachments)]
         return [Step(what, argv, reads=reads, writes=(output,))]
 
+    def foretell(self, task: Task) -> Mapping[Path, Sequence[Found]]:
+        """The output's tracks are those chosen, in their order."""
+        files = enumerate(self.settings.files)
+        found = [tracks_of(task, f.filename, f"sources[{n}]") for n, f in files]
+        made = made_tracks(self.settings, found)
+        return {} if made is None else {self.settings.output_file: made}
+
     def run(self, task: Task) -> None:
         """Merge beside the output, check the result, give it its name."""
         for number, source in enumerate(self.settings.files):
             task.input(source.filename, f"sources[{number}]")
+            refuse_playlist(task, source.filename, f"sources[{number}]", PLAYLISTS)
             check_apart(task, source.filename, self.settings.output_file)
-            check_source(source.filename)
+            check_whole(task, source.filename)
         for path in self._check_option_files(task):
             task.input(path, "options")
-        attachments = self._attachments(task)
-        for attachment in attachments:
+        for attachment in self._attachments(task):
             task.input(attachment.filename, "attachments")
+        attachments = self._all_attachments(task, lenient=False)
         if any(track.uses_alias for track in self.settings.tracks):
             task.log("a track's title is set by track-name: taken as that", "warning")
         kinds = self._kinds(task)
+        if "split" in self.settings.options:
+            output = self.settings.output_file
+            merge_series(
+                task,
+                output,
+                lambda to: build_argv(self.settings, kinds, attachments, to),
+            )
+            task.progress(100)
+            return
+        check_space(task, self.settings.output_file, self._needed(kinds))
         warnings: list[str] = []
 
         def check(part: Path) -> None:
-            self._check(task, part, kinds, warned=bool(warnings))
+            check_merged(task, part, self.settings, attachments, warned=bool(warnings))
 
         with task.output(
             self.settings.output_file, overwrite=True, check=check
         ) as part:
             argv = build_argv(self.settings, kinds, attachments, part)
-            _merge(task, argv, warnings)
+            warnings += run_mkvtoolnix(task, argv)
         task.progress(100)
+
+    def _needed(self, kinds: Sequence[Tracks | None]) -> int:
+        """Tell what the sources take of which every track is merged, in bytes."""
+        files = self.settings.files
+        names = set(self.settings.options).union(*(source.options for source in files))
+        if any(name.startswith("no-") or name.endswith("-tracks") for name in names):
+            return 0
+        total = 0
+        for number, (source, known) in enumerate(zip(files, kinds, strict=True)):
+            listed = {t.track for t in self.settings.tracks if t.source == number}
+            if not self.settings.selects or (known and known.keys() <= listed):
+                total += least_copied(source.filename)
+        return total
 
     # Files
 
@@ -204,7 +210,7 @@ class Mkvmerge(Module):
         return files
 
     def _attachments(self, task: Task) -> list[Attachment]:
-        """List what is attached, in order; the place where more could be added."""
+        """List what the task says is attached, in order."""
         found = list(self.settings.attachments)
         for number, folder in enumerate(self.settings.attachment_directories):
             field = f"attachment_directories[{number}]"
@@ -218,6 +224,30 @@ class Mkvmerge(Module):
                     found.append(Attachment(filename=path))
         return found
 
+    def _all_attachments(self, task: Task, *, lenient: bool = True) -> list[Attachment]:
+        """List what is attached, and then the fonts that subtitles need.
+
+        ``lenient``: without the tools for it, fonts are not looked for.
+        """
+        given = self._attachments(task)
+        if not task.settings.font_attachments:
+            return given
+        attached = [*(a.filename for a in given), *self._option_files()]
+        sources = [file.filename for file in self.settings.files]
+        waiting = task.made_before.intersection(sources)
+        state = waiting, _state([*sources, *attached])
+        if self._known_fonts is None or self._known_fonts[0] != state:
+            try:
+                fonts = fonts_for(task, self.settings, attached)
+            except ToolMissing as missing:
+                if not lenient:
+                    raise
+                # Said again when the tool is needed.
+                task.log(f"{missing.message}; fonts are not looked for", "warning")
+                return given
+            self._known_fonts = state, fonts
+        return [*given, *self._known_fonts[1]]
+
     # Tracks
 
     def _kinds(self, task: Task) -> list[Tracks | None]:
@@ -225,12 +255,9 @@ class Mkvmerge(Module):
         if not self.settings.selects:
             # Nothing is selected, and mkvmerge only warns of an id that is not there.
             return [None] * len(self.settings.sources)
-        found: list[Tracks | None] = []
-        for number, source in enumerate(self.settings.files):
-            known = None
-            if source.filename.is_file():
-                known = identify(task, source.filename, f"sources[{number}]")
-            found.append(known)
+        found = [
+            self._tracks(task, number) for number in range(len(self.settings.files))
+        ]
         for number, track in enumerate(self.settings.tracks):
             known = found[track.source]
             if known is not None and track.track not in known:
@@ -241,114 +268,24 @@ class Mkvmerge(Module):
                 raise InvalidSettings.of(Problem(field, track.track, expected))
         return found
 
-    # The result
-
-    def _check(
-        self, task: Task, part: Path, kinds: Sequence[Tracks | None], *, warned: bool
-    ) -> None:
-        check_container(part)
-        made = list(identify(task, part, "output_file").values())
-        wanted = self._wanted(kinds)
-        for kind, count in (wanted or {}).items():
-            if made.count(kind) == count:
-                continue
-            message = f"the output has {made.count(kind)} {kind} tracks, not {count}"
-            if not warned:
-                raise TaskFailed(message)
-            task.log(message, "warning")
+    def _tracks(self, task: Task, number: int) -> Tracks | None:
+        path = self.settings.files[number].filename
         try:
-            probe = film_probe(task)
-            output = probe.film(part)
-            films = [probe.film(source.filename) for source in self.settings.files]
-        except (ToolMissing, Unreadable) as error:
-            task.log(f"frames are not counted: {error}", "warning")
-            return
-        source = _only_picture(films)
-        for odd in check_picture(output, source, probe) if source else ():
-            task.log(odd, "warning")
-
-    def _wanted(self, kinds: Sequence[Tracks | None]) -> dict[str, int] | None:
-        """Count the tracks of each kind that must come out, if that is known."""
-        files = self.settings.files
-        names = set(self.settings.options).union(*(file.options for file in files))
-        if not self.settings.selects or names & _SELECTING:
+            found = tracks_of(task, path, f"sources[{number}]")
+        except ToolMissing:
+            # Said when the tool is needed: the plan of a job can be checked without.
+            task.log("mkvmerge is not installed: track ids are not checked", "warning")
             return None
-        counts = dict.fromkeys((kind.name for kind in _KINDS), 0)
-        for number, (source, known) in enumerate(zip(files, kinds, strict=True)):
-            listed = {t.track for t in self.settings.tracks if t.source == number}
-            for track, name in (known or {}).items():
-                whole = any(
-                    kind.name == name and set(kind.copy_all) & set(source.options)
-                    for kind in _KINDS
-                )
-                if name in counts and (whole or track in listed):
-                    counts[name] += 1
-        return counts
+        return None if found is None else {track.id: track.kind for track in found}
 
 
-def _only_picture(films: Sequence[Film]) -> Film | None:
-    """Find the source of the picture, if only one can be."""
-    with_picture = [
-        film for film in films if any(not s.picture for s in film.of_kind("video"))
-    ]
-    return with_picture[0] if len(with_picture) == 1 else None
-
-
-def identify(task: Task, path: Path, field: str) -> Tracks:
-    """Ask mkvmerge for a file's tracks.
-
-    Raises:
-        InvalidSettings: mkvmerge cannot read it.
-    """
-    answer = task.workdir / "identified.json"
-    # Into a file: a codec's private data makes lines longer than a log's may be.
-    argv = ["mkvmerge", "-J", str(path), "--redirect-output", str(answer)]
-    task.tool(argv, ok=(0, 1, 2))
-    facts = json.loads(answer.read_text(encoding="utf-8-sig"))
-    errors = facts.get("errors") or []
-    if errors or not facts.get("container", {}).get("supported"):
-        expected = errors[0] if errors else "is no file that mkvmerge can read"
-        raise InvalidSettings.of(Problem(task.field(field), str(path), expected))
-    return {int(row["id"]): str(row["type"]) for row in facts.get("tracks", ())}
-
-
-def _merge(task: Task, argv: Sequence[str], warnings: list[str]) -> None:
-    """Run mkvmerge with its arguments in a file, where any name is safe."""
-    file = task.workdir / "options.json"
-    file.write_text(json.dumps(argv[1:]), encoding="utf-8")
-    errors: list[str] = []
-    command = ["mkvmerge", f"@{file}"]
-    try:
-        result = task.tool(
-            command,
-            on_line=_hearing(task, warnings, errors),
-            ok=(0, _WARNINGS),
-            cwd=task.workdir,
-        )
-    except ToolFailed as error:
-        reason = "; ".join(errors) or error.message
-        raise ToolFailed(
-            f"mkvmerge: {reason}",
-            argv=list(argv),
-            exit_code=error.exit_code,
-            tail=[*error.tail, *errors],
-        ) from None
-    if result.exit_code == _WARNINGS:
-        task.log(f"mkvmerge is done, with {len(warnings)} warnings", "warning")
-
-
-def _hearing(
-    task: Task, warnings: list[str], errors: list[str]
-) -> Callable[[str], bool]:
-    def take(text: str) -> bool:
-        line = gui_line(text)
-        if line is None:
-            return False
-        if line.kind == "progress":
-            task.progress(line.percent)
-            return True
-        (errors if line.kind == "error" else warnings).append(line.text)
-        task.log(line.text, line.kind)
-        return True
-
-    return take
+def _state(paths: Sequence[Path]) -> list[tuple[Path, int, int]]:
+    """Tell whether files are there, and whether they are still the same."""
+    found = []
+    for path in paths:
+        try:
+            facts = path.stat()
+            found.append((path, facts.st_size, facts.st_mtime_ns))
+        except OSError:
+            found.append((path, -1, -1))
+    return found

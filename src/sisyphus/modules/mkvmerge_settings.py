@@ -7,13 +7,14 @@ Sources that are plain paths make it the older one: everything in the sources is
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     Discriminator,
     Field,
     Tag,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -21,6 +22,7 @@ from pydantic import (
 from sisyphus.modules.base import ModuleSettings
 from sisyphus.modules.fields import InputFile, OutputFile
 from sisyphus.modules.options import (
+    Allowed,
     OptionValue,
     check_name,
     check_text,
@@ -35,18 +37,8 @@ FLAGS = words(
     " no-global-tags no-subtitles no-track-tags no-video webm"
 )
 """Options that stand alone."""
+_STAND_ALONE = FLAGS | {"link"}
 
-_VALUED = words(
-    "aac-is-sbr aspect-ratio aspect-ratio-factor attach-file attach-file-once"
-    " attachment-description attachment-mime-type attachment-name attachments"
-    " audio-tracks blockadd button-tracks chapter-charset chapter-language chapters"
-    " cluster-length color-range compression cropping cues default-duration"
-    " default-language default-track default-track-flag display-dimensions"
-    " forced-display-flag forced-track fourcc generate-chapters global-tags language"
-    " priority segmentinfo segment-uid stereo-mode sub-charset subtitle-tracks sync"
-    " tags timestamp-scale timestamps title track-name track-tags ui-language"
-    " video-tracks"
-)
 _FREE_TEXT = words(
     "attachment-description attachment-name cue-chapter-name-format"
     " generate-chapters-name-template title track-name"
@@ -54,7 +46,7 @@ _FREE_TEXT = words(
 _FILES = words("attach-file attach-file-once chapters global-tags segmentinfo")
 _TRACK_FILES = words("tags timecodes timestamps")
 
-_ELSEWHERE = words("output track-order append-to append-mode")
+_ELSEWHERE = words("append-mode append-to output track-order")
 _SERIES = words("split split-max-files link link-to-next link-to-previous")
 _CONTROL = words(
     "capabilities command-line-charset debug engage gui-mode help identification-format"
@@ -69,55 +61,77 @@ _REFUSED: dict[str, str] = {
         _CONTROL, "controls the program itself, which is the worker's part"
     ),
 }
+PLAYLISTS = frozenset({"mpls"})
+"""Sources by which mkvmerge opens other files."""
+MAY_ALLOW = _SERIES | words("append-mode append-to format.mpls")
+"""What stands after ``mkvmerge.`` in ``allowed_options``."""
+
 _ALIASES = ("track-title", "title")
 """Not options of tracks, but written in old examples for ``track-name``."""
 
 
 def files_in(options: dict[str, OptionValue]) -> list[Path]:
-    """List the files that options read.
-
-    Raises:
-        ValueError: one of them is no absolute path.
-    """
-    found = []
-    for name, value in options.items():
-        if not isinstance(value, str) or name not in _FILES | _TRACK_FILES:
-            continue
-        text = value
-        if name in _TRACK_FILES and ":" in value.split("/")[0]:
-            text = value.partition(":")[2]
-        path = Path(text)
-        if not path.is_absolute():
-            raise ValueError(f"{name} needs an absolute path, got {text!r}")
-        found.append(path)
-    return found
+    """List the files that options read."""
+    return [
+        Path(_file_of(name, value)[1])
+        for name, value in options.items()
+        if isinstance(value, str) and name in _FILES | _TRACK_FILES
+    ]
 
 
-def _checked_options(options: dict[str, OptionValue]) -> dict[str, OptionValue]:
+def _file_of(name: str, value: str) -> tuple[str, str]:
+    """Split off what may stand in front of a path: a track's id, with its colon."""
+    if name in _TRACK_FILES and ":" in value.split("/")[0]:
+        track, colon, path = value.partition(":")
+        return track + colon, path
+    return "", value
+
+
+def _absolute_file(name: str, value: OptionValue) -> OptionValue:
+    if not isinstance(value, str) or name not in _FILES | _TRACK_FILES:
+        return value
+    start, path = _file_of(name, value)
+    if not path.strip() or "\0" in path:
+        raise ValueError(f"{name} needs a path, got {value!r}")
+    return f"{start}{Path(path).absolute()}"
+
+
+def _checked_options(
+    options: dict[str, OptionValue], info: ValidationInfo
+) -> dict[str, OptionValue]:
+    allowed = Allowed.in_validation(info)
     for name, value in options.items():
         if not name.startswith("_"):
-            _check_option(name, value)
-    files_in(options)
-    return options
+            _check_option(name, value, allowed)
+    # The tool runs in another folder, from which a relative path would lead elsewhere.
+    return {name: _absolute_file(name, value) for name, value in options.items()}
 
 
-def _check_option(name: str, value: OptionValue) -> None:
+def _check_option(name: str, value: OptionValue, allowed: Allowed) -> None:
     check_name(name)
     if name in _REFUSED:
-        raise ValueError(f"the option {name!r} {_REFUSED[name]}")
+        refusal = f"the option {name!r} {_REFUSED[name]}"
+        if name not in MAY_ALLOW:
+            raise ValueError(refusal)
+        allowed.check(name, refusal)
     is_flag = value is None or isinstance(value, bool)
     # Either mistake would turn a later argument into the name of a source.
-    if name in FLAGS and not is_flag:
+    if name in _STAND_ALONE and not is_flag:
         raise ValueError(f"the option {name!r} takes no value: write null or true")
-    if name in _VALUED and (value is None or value is True):
+    if name not in _STAND_ALONE and (value is None or value is True):
         raise ValueError(f"the option {name!r} needs a value")
-    if not is_flag and name not in _FREE_TEXT | _FILES | _TRACK_FILES:
-        check_text(name, rendered(value))
+    if name in _FILES | _TRACK_FILES:
+        if not isinstance(value, str | bool):
+            raise ValueError(f"{name} needs a path, as text")
+    elif not is_flag and name not in _FREE_TEXT:
+        check_text(name, rendered(value), allowed)
 
 
-def _track_options(options: dict[str, OptionValue]) -> dict[str, OptionValue]:
-    _checked_options(_without_aliases(options))
-    return options
+def _track_options(
+    options: dict[str, OptionValue], info: ValidationInfo
+) -> dict[str, OptionValue]:
+    checked = _checked_options(_without_aliases(options), info)
+    return {name: checked.get(name, value) for name, value in options.items()}
 
 
 def _without_aliases(options: dict[str, OptionValue]) -> dict[str, OptionValue]:
@@ -219,6 +233,19 @@ class MkvmergeSettings(ModuleSettings):
         description="Folders of which every file is attached, without those below.",
         json_schema_extra={"items": {"type": "string", "format": "path"}},
     )
+    verify: Literal["quick", "decode", "off"] = Field(
+        "quick", description="How thoroughly the output is checked."
+    )
+
+    @field_validator("verify", mode="before")
+    @classmethod
+    def _no_quality(cls, verify: Any) -> Any:
+        if verify == "quality":
+            raise ValueError(
+                "must be quick, decode or off: merging changes no picture, so there is"
+                " nothing to compare"
+            )
+        return verify
 
     @field_validator("attachment_directories")
     @classmethod
