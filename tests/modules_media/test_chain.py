@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from sisyphus.modules.chain import Before, Chain
 from sisyphus.modules.control import Control
-from sisyphus.modules.fields import declared_paths
 from sisyphus.modules.registry import Registry
 from sisyphus.modules.task import Surroundings, Task
 from sisyphus.modules.tool import Tools
@@ -51,10 +51,10 @@ def test_a_chain_is_valid_before_its_first_task_ran(clip: Path, tmp_path: Path) 
         confirm=lambda: None,
         stored=lambda module, name: None,
     )
-    made: frozenset[Path] = frozenset()
+    modules = [registry.build(name, data) for name, data in job]
+    chain = Chain([module.files() for module in modules])
     tasks = []
-    for index, (name, data) in enumerate(job):
-        module = registry.build(name, data)
+    for index, module in enumerate(modules):
         task = Task(
             around,
             job_id="chain",
@@ -62,14 +62,14 @@ def test_a_chain_is_valid_before_its_first_task_ran(clip: Path, tmp_path: Path) 
             token=1,
             index=index,
             module=module,
-            made_before=made,
+            before=chain.before,
         )
-        made |= set(declared_paths(module.settings)[1])
+        module.validate(task)
+        chain.follow(module, task)
         tasks.append((module, task))
 
     for module, task in tasks:
-        module.validate(task)
-    for module, task in tasks:
+        task.before = Before()
         with task:
             module.run(task)
 
