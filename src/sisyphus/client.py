@@ -334,7 +334,7 @@ def _raw(document: Document) -> bytes:
         case bytes():
             return document
         case str():
-            return document.encode("utf-8", "surrogatepass")
+            return _encoded(document)
         case Path():
             return document.read_bytes()
         case _:
@@ -355,7 +355,12 @@ def _dumped(members: Mapping[str, Any]) -> bytes:
     except (TypeError, ValueError, RecursionError) as error:
         expected = f"cannot be written as JSON: {error}"
         raise InvalidJob.of(Problem("document", members, expected)) from None
-    return text.encode("utf-8", "surrogatepass")
+    return _encoded(text)
+
+
+def _encoded(text: str) -> bytes:
+    """Encode JSON; what stands for a byte in the name of a file is escaped in it."""
+    return text.encode(errors="backslashreplace")
 
 
 def _as_plain(value: Any) -> str:

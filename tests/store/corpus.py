@@ -61,6 +61,15 @@ REJECTED: dict[str, tuple[str, bytes]] = {
     "a high surrogate alone": (NOT_JSON, with_id(b'"\\ud83c"')),
     "a low surrogate alone": (NOT_JSON, with_id(b'"\\udfac"')),
     "a surrogate alone elsewhere": (NOT_JSON, with_data(b'{"x": "\\ud800"}')),
+    "a byte in the id": (NO_ID, with_id(b'"a\\udce9"')),
+    "a byte after an escaped backslash in the id": (NO_ID, with_id(b'"\\\\\\udce9"')),
+    "a byte, and half a pair": (NOT_JSON, with_data(b'{"x": "\\udce9\\ud800"}')),
+    "a byte, and half a pair before it": (
+        NOT_JSON,
+        with_data(b'["\\ud83c", "\\udce9"]'),
+    ),
+    "half a pair that is no byte": (NOT_JSON, with_data(b'{"x": "\\udc7f\\udce9"}')),
+    "a byte, and an escape cut short": (NOT_JSON, with_data(b'["\\udce9\\udce"]')),
     "nested 2,000 deep": (NOT_JSON, b"[" * 2000 + b"]" * 2000),
     "nested 2,000 deep, never closed": (NOT_JSON, b'{"a":' * 300 + b"[" * 2000),
     "NUL in a text": (NOT_JSON, with_data(b'{"x": "a\x00b"}')),
@@ -145,6 +154,23 @@ HANDED_OUT: dict[str, tuple[str, bytes]] = {
     "NaN and Infinity": ("a", with_data(b'{"x": [NaN, Infinity, -Infinity]}')),
     "a number in hexadecimal": ("a", with_data(b'{"x": 0x1f}')),
     "numbers of 40 digits": ("a", with_data(b'{"x": [' + b"1234567890" * 4 + b"]}")),
+    "a byte in a file name": ("a", with_data(b'{"x": "/films/caf\\udce9.mkv"}')),
+    "a byte in other letters": ("a", with_data(b'{"x": "\\uDCFF\\uDc80"}')),
+    "a byte after a whole pair": ("a", with_data(b'["\\ud83c\\udfac\\udce9"]')),
+    "a byte, and what only looks like one": (
+        "a",
+        with_data(b'["\\udce9", "\\\\udc00", "\\\\\\udce9", "\\"\\udce9"]'),
+    ),
+    "a byte in a label": (
+        "a",
+        b'{"job_id": "a", "requires": ["\\udce9"], "tasks": [{"x": {}}]}',
+    ),
+    "a byte in the title": ("a", b'{"job_id": "a", "job_title": "\\udce9"}'),
+    "a byte in a module's name": ("a", b'{"job_id": "a", "tasks": [{"\\udce9": {}}]}'),
+    "a byte, and an id in escapes": (
+        "\U0001f3ac",
+        b'{"job_id": "\\ud83c\\udfac", "tasks": [{"x": ["\\udce9"]}]}',
+    ),
     "a member without a name": ("a", b'{"": 1, "job_id": "a"}'),
 }
 

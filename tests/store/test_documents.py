@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sisyphus.errors import InvalidJob
 from sisyphus.job import parse_job
@@ -61,6 +65,31 @@ def test_what_is_a_job_is_handed_out_under_the_id_that_its_worker_reads(
     assert (reply.lease.job_id, reply.raw) == (job_id, raw)
     assert fleet.rejected() == []
     assert id_that_the_worker_reads(raw) in (job_id, None)
+    assert fleet.store.settle(fleet.store.fail(reply.lease, {}, {}))
+
+
+TRICKY = st.text(
+    ["\\", '"', *"udcDC89e\n", "\udce9", "\udc80", "\U0001f3ac"], max_size=9
+)
+
+
+@hypothesis.settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+@given(st.dictionaries(TRICKY, TRICKY | st.lists(TRICKY, max_size=3), max_size=3))
+def test_a_name_in_bytes_keeps_no_document_from_its_worker(
+    fleet: Fleet, data: dict[str, Any]
+) -> None:
+    raw = json.dumps(
+        {"data": data, "job_id": "a", "tasks": [{"x": data}], "job_title": "t"}
+    ).encode()
+
+    reply = offered(fleet, raw)
+
+    assert isinstance(reply, Taken)
+    assert (reply.lease.job_id, reply.raw) == ("a", raw)
     assert fleet.store.settle(fleet.store.fail(reply.lease, {}, {}))
 
 

@@ -15,7 +15,7 @@ from sisyphus.lifecycle import JobState
 from sisyphus.settings import Settings
 from sisyphus.store.reads import Reads
 from sisyphus.store.replies import Activity
-from sisyphus.store.views import WorkerActivity
+from sisyphus.store.views import SessionView, WorkerActivity
 from store.fleet import ERROR, Fleet, document, entry
 from waiting import eventually
 
@@ -505,3 +505,47 @@ def test_looking_changes_nothing(fleet: Fleet, reads: Reads) -> None:
     reads.log("a")
 
     assert fleet.everything() == before
+
+
+# What the HTTP server asks
+
+
+def test_waiting_documents_come_in_the_order_in_which_they_are_taken(
+    fleet: Fleet, reads: Reads
+) -> None:
+    raws = [document("a"), document("b"), b"no job", document("c")]
+    fleet.push(*raws)
+    fleet.push(document("first"), priority=5)
+    fleet.store.cancel("b")
+
+    assert reads.waiting(10) == [document("first"), raws[0], raws[3]]
+    assert reads.waiting(2) == [document("first"), raws[0]]
+
+
+def test_a_job_leads_to_the_session_that_holds_it(fleet: Fleet, reads: Reads) -> None:
+    lease = fleet.running("a", fleet.worker("w"))
+    held = SessionView(lease.session, "w", "a", lease.token)
+
+    assert reads.session_of_job("a") == held
+    assert reads.session_of_worker("w") == held
+    assert reads.session_of_worker("nobody") is None
+    assert reads.session_of_job("nothing") is None
+
+    fleet.store.settle(fleet.store.complete(lease, None))
+
+    assert reads.session_of_job("a") is None
+    assert reads.session_of_worker("w") == SessionView(lease.session, "w", "", 0)
+
+
+def test_the_sign_of_a_worker_tells_a_pause_of_its_own_from_that_of_the_queue(
+    fleet: Fleet, reads: Reads
+) -> None:
+    beat(fleet, "one", status="idle")
+    fleet.store.steer("", Activity.PAUSE)
+    fleet.store.steer("two", Activity.PAUSE)
+
+    one, two = reads.signs(["one", "two"])
+
+    assert (one.heartbeat, one.paused) == ({"status": "idle"}, False)
+    assert (two.heartbeat, two.paused) == (None, True)
+    assert reads.signs([]) == []

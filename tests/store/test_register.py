@@ -34,6 +34,17 @@ def test_a_session_that_registers_again_counts_once(fleet: Fleet) -> None:
     assert fleet.client.hvals(fleet.keys.kinds) == [b"1"]
 
 
+def test_a_session_may_become_another_workers_one(fleet: Fleet) -> None:
+    session = fleet.worker("first")
+    lease = fleet.running("a", session)
+
+    assert fleet.store.register(session, facts("second")) is None
+
+    assert fleet.client.hgetall(fleet.keys.workers) == {b"second": session.encode()}
+    assert fleet.client.hvals(fleet.keys.kinds) == [b"1"]
+    assert fleet.store.settle(fleet.store.complete(lease, None))
+
+
 def test_workers_that_provide_the_same_are_one_kind(fleet: Fleet) -> None:
     fleet.worker("one")
     fleet.worker("two")

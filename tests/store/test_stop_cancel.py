@@ -42,6 +42,18 @@ def test_a_job_may_be_cancelled_before_it_is_pushed(fleet: Fleet) -> None:
     assert fleet.state() == "cancelled"
 
 
+def test_a_cancel_may_spare_running_jobs(fleet: Fleet) -> None:
+    fleet.running()
+    fleet.store.submit("b", document("b"), 0, 0, "")
+    before = fleet.record()
+
+    assert fleet.store.cancel("a", spare_running=True) == "running"
+    assert fleet.store.cancel("b", spare_running=True) == "cancelled"
+
+    assert fleet.record() == before
+    assert fleet.state("b") == "cancelled"
+
+
 def test_a_delayed_job_is_cancelled_at_once(fleet: Fleet) -> None:
     fleet.in_state("delayed")
 

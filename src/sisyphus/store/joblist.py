@@ -69,6 +69,7 @@ class _Row:
     place: _Place
     job_id: str
     document: dict[str, Any] | None = None
+    raw: bytes = b""
     due_ms: float | None = None
 
 
@@ -93,6 +94,16 @@ class JobList:
         records = self._records([row.job_id for row in rows])
         views = (_view(row, record) for row, record in zip(rows, records, strict=True))
         return [view for view in views if view is not None]
+
+    def waiting(self, limit: int) -> list[bytes]:
+        """List the documents that may be taken now, next first; what is no job is not."""
+        rows = [row for row in self._lying(JobState.QUEUED, limit, 0) if row.job_id]
+        records = self._records([row.job_id for row in rows])
+        return [
+            row.raw
+            for row, record in zip(rows, records, strict=True)
+            if _view(row, record) is not None
+        ]
 
     def document(self, job_id: str) -> bytes | None:
         """Find a document: kept apart, or among the next ones of the lists."""
@@ -231,7 +242,7 @@ def _rows(place: _Place, answer: list[bytes], clocks: Clocks) -> Iterator[_Row]:
         case _Kind.DOCUMENTS:
             for raw in reversed(answer):
                 document = document_in(raw)
-                yield _Row(place, id_in(document), document)
+                yield _Row(place, id_in(document), document, raw)
         case _Kind.DELAYED | _Kind.BACKOFF:
             for name, due in zip(answer[::2], answer[1::2], strict=True):
                 due_ms = float(due)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -40,6 +41,8 @@ from sisyphus.store.views import (
     QueueView,
     Rejected,
     ServerView,
+    SessionView,
+    WorkerSign,
     WorkerView,
 )
 from sisyphus.store.wire import Command, Wire, open_client, refusal
@@ -118,6 +121,10 @@ class Reads:
         page may be shorter than ``limit`` though it is not the last.
         """
         return self._list.page(state, max(0, limit), max(0, offset))
+
+    def waiting(self, limit: int) -> list[bytes]:
+        """List those of the next ``limit`` documents of the lists that will be run."""
+        return self._list.waiting(limit)
 
     def document(self, job_id: str) -> bytes | None:
         """Find a job's document; that of a queued job among the next 1000 of the lists."""
@@ -227,6 +234,37 @@ class Reads:
     def progress(self, worker_id: str) -> dict[str, Any] | None:
         """Read a worker's heartbeat; nothing when it has none."""
         return loads_object(self._ask(("GET", self.keys.heartbeat(worker_id)))[0])
+
+    def signs(self, worker_ids: Sequence[str]) -> list[WorkerSign]:
+        """Read the heartbeats of these workers, and whether they are to pause."""
+        answers = self._ask(
+            *(("GET", self.keys.heartbeat(x)) for x in worker_ids),
+            *(("SISMEMBER", self.keys.paused, x) for x in worker_ids),
+        )
+        count = len(worker_ids)
+        pairs = zip(answers[:count], answers[count:], strict=True)
+        return [WorkerSign(loads_object(beat), bool(paused)) for beat, paused in pairs]
+
+    def session_of_job(self, job_id: str) -> SessionView | None:
+        """Find the session that has a job in its hand."""
+        found = self._session(("HGET", self.keys.job(job_id), "session"))
+        return found if found is not None and found.job_id == job_id else None
+
+    def session_of_worker(self, worker_id: str) -> SessionView | None:
+        """Find a worker's session."""
+        return self._session(("HGET", self.keys.workers, worker_id))
+
+    def _session(self, where: Command) -> SessionView | None:
+        name = self._ask(where)[0]
+        if name is None:
+            return None
+        session = decoded(name)
+        fields = ("worker_id", "job", "token")
+        told = self._ask(("HMGET", self.keys.session(session), *fields))[0]
+        worker_id, job_id, token = (decoded(value or b"") for value in told)
+        if not worker_id:
+            return None
+        return SessionView(session, worker_id, job_id, int(token or 0))
 
     # What happens
 

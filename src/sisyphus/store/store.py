@@ -87,10 +87,12 @@ class Store(Calls):
         orders = zip(map(Verdict, words[::2]), map(Activity, words[1::2]), strict=True)
         return Renewal(bool(answer[1]), bool(answer[2]), tuple(orders))
 
-    def show(self, shown: Mapping[str, str | None]) -> None:
+    def show(
+        self, shown: Mapping[str, str | None], seconds: int = HEARTBEAT_EXPIRES_SECONDS
+    ) -> None:
         """Write or drop heartbeats and progress; what Redis refuses is left out."""
         if shown:
-            self._wire.run(*_writes(shown))
+            self._wire.run(*_writes(shown, seconds))
 
     def leave(self, session: str) -> None:
         """End a session in order; what it holds goes to the front, uncharged."""
@@ -259,8 +261,14 @@ class Store(Calls):
 
     def log(self, lease: Lease, lines: Sequence[tuple[int, str, str, str]]) -> bool:
         """Add lines (time ms, task, level, text) to the job's log; false when lost."""
+        # The script must be able to read them: names that are no UTF-8 stand there as
+        # jobs write them.
+        rows = [
+            (*rest, said.encode(errors="backslashreplace").decode())
+            for *rest, said in lines
+        ]
         reply = self._call_leased(
-            "log", lease, cap=self._settings.log_lines, lines=json_of(lines)
+            "log", lease, cap=self._settings.log_lines, lines=json_of(rows)
         )
         return bool(reply[0] == "ok")
 
@@ -270,14 +278,16 @@ class Store(Calls):
 
     # What a person asks for
 
-    def cancel(self, job_id: str) -> str:
-        """Call a job off, in any state.
+    def cancel(self, job_id: str, *, spare_running: bool = False) -> str:
+        """Call a job off, in any state; or in any but running.
 
         Returns:
             ``cancelled``, ``unseen`` (cancelled before a worker saw it), ``asked`` (it
-            runs and is being stopped), or the state in which it had ended.
+            runs and is being stopped), ``running`` (it is spared), or the state in which
+            it had ended.
         """
-        reply = self._call("cancel", job_id=job_id, keep=self._keep)
+        spare = int(spare_running)
+        reply = self._call("cancel", job_id=job_id, keep=self._keep, spare=spare)
         return str(reply[1] if reply[0] == "ended" else reply[0])
 
     def requeue(self, job_id: str, *, afresh: bool = False) -> None:
@@ -368,11 +378,11 @@ def provides(modules: Iterable[str], labels: Iterable[str]) -> str:
     return "|" + "|".join(sorted(words)) + "|"
 
 
-def _writes(shown: Mapping[str, str | None]) -> list[tuple[Argument, ...]]:
+def _writes(
+    shown: Mapping[str, str | None], seconds: int = HEARTBEAT_EXPIRES_SECONDS
+) -> list[tuple[Argument, ...]]:
     return [
-        ("DEL", name)
-        if value is None
-        else ("SET", name, value, "EX", HEARTBEAT_EXPIRES_SECONDS)
+        ("DEL", name) if value is None else ("SET", name, value, "EX", seconds)
         for name, value in shown.items()
     ]
 

@@ -146,6 +146,26 @@ class WorkerView:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerSign:
+    """What a worker shows of itself, and what was asked of it alone."""
+
+    heartbeat: dict[str, Any] | None
+    paused: bool
+    """Asked of it, not of the whole queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """One life of one worker, and what is in its hand."""
+
+    name: str
+    worker_id: str
+    job_id: str
+    """Empty when it holds none."""
+    token: int
+
+
+@dataclass(frozen=True, slots=True)
 class LogLine:
     """One line of a job's log."""
 

@@ -7,11 +7,13 @@
 -- KEYS[1]  queue   list  the waiting documents
 -- ARGV[1]  job_id
 -- ARGV[2]  keep          bound of the history
+-- ARGV[3]  spare         1 to leave a running job alone
 --
 -- Returns  {'cancelled'} | {'unseen'}: cancelled before it surfaced |
---          {'asked'}: it runs and will be stopped | {'ended', state}: too late.
+--          {'asked'}: it runs and will be stopped | {'running'}: it is spared |
+--          {'ended', state}: too late.
 
-local id, keep = ARGV[1], tonumber(ARGV[2])
+local id, keep, spare = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1'
 
 local record = key('job', id)
 local j = redis.call('HMGET', record, 'state', 'session', 'sha')
@@ -19,6 +21,7 @@ local state, session, sha = j[1], j[2], j[3]
 if state == 'completed' or state == 'failed' or state == 'cancelled' then
   return {'ended', state}
 end
+if state == 'running' and spare then return {'running'} end
 
 redis.call('DEL', key('none')) -- a first write that is allowed above maxmemory
 local now_ms = now()

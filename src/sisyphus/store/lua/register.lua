@@ -1,7 +1,8 @@
 -- register.lua: begin a session: one life of one worker.
 --
 -- A worker id has one session at a time. An old one is not replaced here: the caller
--- recovers it first, if it may (same machine), so that its job goes back at once.
+-- recovers it first, if it may (same machine), so that its job goes back at once. A session
+-- that registers again under another id is that worker's from then on.
 --
 -- KEYS[1]  queue      list  the waiting documents
 -- ARGV[1]  session          a random id
@@ -22,6 +23,11 @@ if old and old ~= session and redis.call('EXISTS', key('session', old)) == 1 the
 end
 
 redis.call('DEL', key('none')) -- a first write that is allowed above maxmemory
+local before = redis.call('HGET', key('session', session), 'worker_id')
+if before and before ~= worker_id
+  and redis.call('HGET', key('workers'), before) == session then
+  redis.call('HDEL', key('workers'), before)
+end
 -- A step of the fleet clock must be small against every lease.
 local step_ms = math.floor(lease_ms / 6)
 if redis.call('ZCARD', key('sessions')) > 0 then
