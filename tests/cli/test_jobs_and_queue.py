@@ -82,7 +82,7 @@ def test_priority_delay_and_retries_are_written_into_the_job(
     client: Redis, sisyphus: Sisyphus, job_file: JobFile
 ) -> None:
     sisyphus("submit", job_file("j-1"), "--priority", 3, "--retries", 2)
-    sisyphus("submit", job_file("j-2"), "--delay", 3600)
+    sisyphus("submit", job_file("j-2"), "--delay", 3700)
 
     (raw,) = client.lrange("queue:3", 0, -1)
     assert json.loads(raw)["retries"] == 2

@@ -8,8 +8,14 @@ import pytest
 
 from cli.conftest import MODULES, Sisyphus
 from sisyphus.cli.demo_films import Expected, judge
-from sisyphus.cli.doctor_checks import folder_finding, tool_finding, version_in
+from sisyphus.cli.doctor_checks import (
+    folder_finding,
+    module_findings,
+    tool_finding,
+    version_in,
+)
 from sisyphus.modules.tool import Tools
+from sisyphus.settings import Settings
 from sisyphus.store.health import Severity
 from sisyphus.testing import fake_tool
 
@@ -22,7 +28,7 @@ def test_modules_are_listed_with_one_sentence(sisyphus: Sisyphus) -> None:
     assert "note" in said.out
     assert "Writes a note." in said.out
     names = [row["name"] for row in sisyphus("modules", "list", "--json").json]
-    assert names == ["cleanup", "ffmpeg", "mkvmerge"]
+    assert names == ["cleanup", "ffmpeg", "handbrake", "mkvextract", "mkvmerge"]
 
 
 def test_a_module_that_cannot_be_loaded_is_listed_with_the_reason(
@@ -105,6 +111,20 @@ def test_a_missing_folder_is_an_error(tmp_path: Path) -> None:
 
     assert found.severity is Severity.ERROR
     assert "--root" in found.mend
+
+
+def test_what_is_allowed_is_said_and_a_slip_in_it_is_an_error() -> None:
+    allowed = Settings.model_construct(allowed_options=("ffmpeg.filter_complex",))
+    slip = Settings.model_construct(allowed_options=("ffmpeg.filter_complx",))
+
+    warning, modules = module_findings(allowed)
+    (error,) = module_findings(slip)
+
+    assert warning.severity is Severity.WARNING
+    assert "ffmpeg.filter_complex" in warning.what
+    assert modules.severity is Severity.OK
+    assert error.severity is Severity.ERROR
+    assert "did you mean 'filter_complex'" in error.what
 
 
 @pytest.mark.tool

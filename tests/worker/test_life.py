@@ -311,6 +311,27 @@ def test_a_job_handed_out_again_goes_on_after_its_last_recorded_task(
     assert len(site.lines("second")) == 2
 
 
+def test_a_job_goes_on_although_what_is_done_took_its_sources_away(site: Site) -> None:
+    site.machine()
+    source, out = site.path("source"), str(site.path("out.txt"))
+    source.touch()
+    job = {
+        "job_title": "j",
+        "job_id": "j",
+        "tasks": [
+            {"scripted": {"do": "write", "source": str(source), "output": out}},
+            {"cleanup": {"delete": [str(source)]}},
+            {"scripted": {"do": "crash", "file": str(site.path("runs")), "once": True}},
+        ],
+    }
+    site.redis.lpush("queue", json.dumps(job))
+
+    site.until("j", "completed")
+
+    assert len(site.lines("runs")) == 2
+    assert not source.exists()
+
+
 def test_a_tool_sees_no_secret(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SISYPHUS_LOG_LEVEL", "INFO")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")

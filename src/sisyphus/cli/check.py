@@ -129,12 +129,14 @@ def _show_step(step: Step) -> None:
     if step.argv:
         # One line, however long: it is there to be copied.
         render.say(render.plain(f"    {shlex.join(map(str, step.argv))}", "bold"))
-        for verb, paths in (
-            ("reads", step.reads),
-            ("writes", step.writes),
-            ("deletes", step.deletes),
-        ):
-            for path in dict.fromkeys(paths):
+    for verb, paths in (
+        ("reads", step.reads),
+        ("writes", step.writes),
+        ("deletes", step.deletes),
+    ):
+        for path in dict.fromkeys(paths):
+            # "delete /films/a.mkv" needs no second line to say so.
+            if step.argv or str(path) not in step.what:
                 render.say(render.plain(f"      {verb:8}{path}", render.QUIET))
 
 

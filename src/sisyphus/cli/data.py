@@ -11,8 +11,18 @@ import typer
 import yaml
 
 from sisyphus.cli import render
-from sisyphus.cli.options import AsJson, Queue, RedisUrl, connected, group
+from sisyphus.cli.options import (
+    AsJson,
+    ModuleFolders,
+    Queue,
+    RedisUrl,
+    connected,
+    group,
+    settings_of,
+)
 from sisyphus.errors import ConfigError, WrongState
+from sisyphus.modules.registry import Registry
+from sisyphus.problems import did_you_mean
 
 app = group("Keep named option sets and profiles for modules.")
 
@@ -44,9 +54,13 @@ def list_data(
 
 @app.command()
 def show(
-    module: ModuleName, name: DataName, redis_url: RedisUrl = None, queue: Queue = None
+    module: ModuleName,
+    name: DataName,
+    as_json: AsJson = True,
+    redis_url: RedisUrl = None,
+    queue: Queue = None,
 ) -> None:
-    """Print a stored document, as JSON."""
+    """Print a stored document, always as JSON."""
     with connected(redis_url, queue) as client:
         found = client.get_data(module, name)
     if found is None:
@@ -62,14 +76,28 @@ def put(
         Path,
         typer.Argument(metavar="FILE", help="JSON or YAML; - for standard input."),
     ],
+    modules: ModuleFolders = None,
+    as_json: AsJson = False,
     redis_url: RedisUrl = None,
     queue: Queue = None,
 ) -> None:
-    """Store a document, in the place of one of the same name."""
+    """Store a document, in the place of one of the same name.
+
+    One that no task of the module could use is refused.
+    """
     document = _read(file)
+    registry = Registry.load(settings_of(redis_url, queue, module_folders=modules))
+    if not registry.check_stored(module, document):
+        hint = did_you_mean(module, registry.names)
+        render.note(f"There is no module {module} here, so this is not checked{hint}.")
     with connected(redis_url, queue) as client:
+        replaced = client.get_data(module, name) is not None
         client.put_data(module, name, document)
-    render.say(render.plain(f"{module} {name}: stored"))
+    if as_json:
+        render.emit_json({"module": module, "name": name, "replaced": replaced})
+        return
+    said = "stored, in the place of an older one" if replaced else "stored"
+    render.say(render.plain(f"{module} {name}: {said}"))
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -97,10 +125,17 @@ def _missing(module: str, name: str) -> WrongState:
 
 @app.command()
 def remove(
-    module: ModuleName, name: DataName, redis_url: RedisUrl = None, queue: Queue = None
+    module: ModuleName,
+    name: DataName,
+    as_json: AsJson = False,
+    redis_url: RedisUrl = None,
+    queue: Queue = None,
 ) -> None:
     """Delete a stored document."""
     with connected(redis_url, queue) as client:
         if not client.remove_data(module, name):
             raise _missing(module, name)
+    if as_json:
+        render.emit_json({"module": module, "name": name})
+        return
     render.say(render.plain(f"{module} {name}: removed"))

@@ -124,6 +124,13 @@ def module_findings(settings: Settings) -> Iterator[Finding]:
             fine.append(name)
         except JobError as error:
             yield Finding(Severity.ERROR, error.message, "mend or remove the module")
+    if settings.allowed_options:
+        allowed = ", ".join(settings.allowed_options)
+        yield Finding(
+            Severity.WARNING,
+            f"jobs may use what is refused elsewhere: {allowed}",
+            "take out of allowed_options what no job needs",
+        )
     if fine:
         yield ok(", ".join(fine))
     else:

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from sisyphus.cli.render import json_text
 from sisyphus.errors import ConfigError, InvalidJob, Problem
 
 STDIN = "-"
@@ -77,8 +78,7 @@ def _split(name: str, raw: bytes, set_id: bool) -> Iterator[Document]:
         elif not several and raw.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
             yield Document(place, raw)
             continue
-        text = json.dumps(value, ensure_ascii=False, default=_as_text)
-        yield Document(place, text.encode())
+        yield Document(place, json_text(value, default=_as_text).encode())
 
 
 def _load(name: str, raw: bytes) -> list[Any]:
@@ -112,7 +112,7 @@ def _yaml(name: str, raw: bytes) -> list[Any]:
 def as_text(document: bytes) -> str:
     """Show a document indented, if it is JSON."""
     try:
-        return json.dumps(json.loads(document), ensure_ascii=False, indent=2)
+        return json_text(json.loads(document), indent=2)
     except ValueError:
         return document.decode("utf-8", "backslashreplace")
 

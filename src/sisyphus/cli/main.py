@@ -32,9 +32,13 @@ COMMANDS = (
     Entry("data", JOBS, "Keep named option sets and profiles for modules."),
     Entry("worker", WORKERS, "Take jobs and run them, until told to stop."),
     Entry("workers", WORKERS, "List, pause, resume and drain workers."),
+    Entry("server", WORKERS, "Serve the queue over HTTP, until told to stop."),
     Entry("top", WORKERS, "Watch queue, workers and events live."),
     Entry("run", HERE, "Run one job here and now, without any server."),
+    Entry("undo", HERE, "Put back the originals that a job replaced."),
+    Entry("quarantine", HERE, "List replaced originals, delete what has expired."),
     Entry("modules", HERE, "List, describe and begin modules."),
+    Entry("fonts", HERE, "See which fonts subtitles need, and which are there."),
     Entry(
         "doctor", HERE, "Check this machine and its Redis, and say how to mend them."
     ),

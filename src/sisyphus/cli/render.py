@@ -76,13 +76,22 @@ def complain(text: str, *more: str) -> None:
 
 def emit_json(value: Any) -> None:
     """Print one JSON value."""
-    text = json.dumps(_plain(value), ensure_ascii=False, indent=2)
-    out.out(text, highlight=False)
+    out.out(_json(value, indent=2), highlight=False)
 
 
 def emit_line(value: Any) -> None:
     """Print one JSON value in one line, for streams of them."""
-    out.out(json.dumps(_plain(value), ensure_ascii=False), highlight=False)
+    out.out(_json(value), highlight=False)
+
+
+def _json(value: Any, indent: int | None = None) -> str:
+    return json_text(_plain(value), indent=indent)
+
+
+def json_text(value: Any, **how: Any) -> str:
+    """Write JSON that can be printed, whatever bytes are in the name of a file."""
+    text = json.dumps(value, ensure_ascii=False, **how)
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _plain(value: Any) -> Any:

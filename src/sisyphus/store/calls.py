@@ -84,4 +84,4 @@ def json_of(value: Any) -> bytes:
         return to_json(value, fallback=str)
     except PydanticSerializationError:  # a file's name need not be UTF-8
         text = json.dumps(value, ensure_ascii=False, default=str)
-        return text.encode(errors="replace")
+        return text.encode(errors="backslashreplace")

@@ -41,6 +41,7 @@ class Child:
         self.start_at = 0.0
         """Monotonic time before which it is not started again."""
         self.times_id_was_taken = 0
+        self.settings_are_wrong = False
         self.stopping: tuple[int, float] = (0, 0.0)
         """The token of the job that was told to stop, and when (monotonic)."""
         self._settings = settings

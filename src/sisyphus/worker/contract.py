@@ -17,6 +17,7 @@ LEFT_IN_ORDER = 0
 SESSION_GONE = 75
 ID_TAKEN = 76
 SUPERVISOR_GONE = 77
+WRONG_SETTINGS = 78
 """Exit codes of a worker process; all others, and signals, are crashes."""
 
 

@@ -7,13 +7,13 @@ worker; only that nobody else is there to be told.
 from __future__ import annotations
 
 import logging
+import shutil
 import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sisyphus.errors import (
@@ -21,12 +21,15 @@ from sisyphus.errors import (
     InvalidSettings,
     JobError,
     Problem,
+    ToolMissing,
     UnknownModule,
 )
 from sisyphus.job import Job, parse_job
 from sisyphus.lifecycle import JobState
 from sisyphus.modules.base import Module, Step
+from sisyphus.modules.chain import Chain
 from sisyphus.modules.control import Control, StopReason
+from sisyphus.modules.fields import Files
 from sisyphus.modules.registry import Registry
 from sisyphus.modules.task import Surroundings, Task
 from sisyphus.modules.tool import Tools
@@ -84,45 +87,66 @@ def plan_job(
         job = parse_job(raw)
     except InvalidJob as error:
         return JobPlan(None, problems=list(error.problems))
-    plan, made = JobPlan(job), set[Path]()
-    tools = Tools.of(settings)
+    plan = JobPlan(job, [TaskPlan(spec.module) for spec in job.tasks])
+    modules: list[Module | None] = [None] * len(job.tasks)
     for index, spec in enumerate(job.tasks):
-        task_plan = TaskPlan(spec.module)
-        plan.tasks.append(task_plan)
-        prefix = f"tasks[{index}].{spec.module}"
-        with _problems_into(task_plan, prefix):
-            module = registry.build(spec.module, spec.data, f"tasks[{index}]")
-            around = Surroundings(
-                settings=settings,
-                tools=tools,
-                control=Control(),
-                on_progress=lambda progress: None,
-                on_log=_warnings_into(task_plan),
-                confirm=lambda: None,
-                stored=stored,
-            )
-            with Task(
-                around,
-                job_id=job.job_id,
-                job_title=job.job_title,
-                token=TOKEN,
-                index=index,
-                module=module,
-                made_before=frozenset(made),
-            ) as task:
-                _plan_task(task_plan, module, task, prefix)
-            made |= module.files().writes
+        place = f"tasks[{index}]"
+        with _problems_into(plan.tasks[index], f"{place}.{spec.module}"):
+            modules[index] = registry.build(spec.module, spec.data, place)
+    chain = Chain([_files(module) for module in modules])
+    tools = Tools.of(settings)
+    for index, (task_plan, module) in enumerate(zip(plan.tasks, modules, strict=True)):
+        if module is None:
+            continue
+        around = Surroundings(
+            settings=settings,
+            tools=tools,
+            control=Control(),
+            on_progress=lambda progress: None,
+            on_log=_warnings_into(task_plan),
+            confirm=lambda: None,
+            stored=stored,
+        )
+        with Task(
+            around,
+            job_id=job.job_id,
+            job_title=job.job_title,
+            token=TOKEN,
+            index=index,
+            module=module,
+            before=chain.before,
+        ) as task:
+            _plan_task(task_plan, module, task)
+            chain.follow(module, task, fine=not task_plan.problems)
     return plan
 
 
-def _plan_task(plan: TaskPlan, module: Module, task: Task, prefix: str) -> None:
+def _files(module: Module | None) -> Files:
+    return module.files() if module else Files(frozenset(), frozenset())
+
+
+def _plan_task(plan: TaskPlan, module: Module, task: Task) -> None:
+    prefix = task.field("")
     with _problems_into(plan, prefix):
         module.validate(task)
     trial = TaskPlan(plan.module)
     with _problems_into(trial, prefix):
-        plan.steps = list(module.plan(task))
+        plan.steps = [_found(step, task) for step in module.plan(task)]
     # What validate has found would only be said twice.
     plan.problems += [p for p in trial.problems if p not in plan.problems]
+
+
+def _found(step: Step, task: Task) -> Step:
+    """Name the program by its path where a shell would not find it, or another one."""
+    if not step.argv:
+        return step
+    name, *words = map(str, step.argv)
+    try:
+        path = task.find_tool(name)
+    except ToolMissing as error:
+        task.log(error.message, "warning")
+        return step
+    return step if shutil.which(name) == path else replace(step, argv=[path, *words])
 
 
 def _warnings_into(plan: TaskPlan) -> Callable[[str, str], None]:
@@ -142,7 +166,8 @@ def _problems_into(plan: TaskPlan, prefix: str) -> Iterator[None]:
         plan.problems += error.problems
     except JobError as error:
         plan.problems.append(Problem(prefix, plan.module, error.message))
-    except Exception as error:  # a module's own mistake is a finding, too
+    # A module's own mistake is a finding, too, and must not end the command.
+    except (Exception, SystemExit) as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         said = (
             f"raised {type(error).__name__}: {error} ({where.filename}:{where.lineno})"

@@ -18,7 +18,7 @@ import threading
 from functools import partial
 from typing import NoReturn
 
-from sisyphus.errors import SisyphusError, StoreError
+from sisyphus.errors import ConfigError, SisyphusError, StoreError
 from sisyphus.logs import configure
 from sisyphus.modules.control import StopReason
 from sisyphus.modules.registry import Registry
@@ -49,6 +49,7 @@ from sisyphus.worker.contract import (
     LEFT_IN_ORDER,
     SESSION_GONE,
     SUPERVISOR_GONE,
+    WRONG_SETTINGS,
     Order,
     Start,
     Word,
@@ -227,7 +228,12 @@ def main() -> NoReturn:
     start = Start.model_validate_json(sys.stdin.buffer.readline())
     settings = Settings(**start.settings)
     configure(settings.log_level, settings.log_json)
-    process = WorkerProcess(start, settings)
+    try:
+        process = WorkerProcess(start, settings)
+    except ConfigError as error:
+        logger.error("%s", error)
+        logging.shutdown()
+        os._exit(WRONG_SETTINGS)
     # What is loaded by now stays: no need to look through it for garbage again and again.
     gc.collect()
     gc.freeze()

@@ -26,6 +26,7 @@ from sisyphus.errors import (
 )
 from sisyphus.job import Job, TaskSpec, parse_job
 from sisyphus.modules.base import Module, Patience
+from sisyphus.modules.chain import Before, Chain
 from sisyphus.modules.control import Control, StopReason
 from sisyphus.modules.fields import Files
 from sisyphus.modules.registry import Registry
@@ -42,6 +43,7 @@ from sisyphus.worker.resume import fingerprint, first_task, read_checkpoint
 
 logger = logging.getLogger(__name__)
 Value = TypeVar("Value")
+_MISTAKES = (Exception, SystemExit)  # libraries call sys.exit, too
 
 
 class Runner:
@@ -74,8 +76,7 @@ class Runner:
         self._log.begin(taken.lease)
         try:
             job = attempt.job = parse_job(taken.raw)
-            self._check(attempt, job)
-            for index in range(self._start_at(attempt, job), len(job.tasks)):
+            for index in range(self._check(attempt, job), len(job.tasks)):
                 self._run_task(attempt, job, index)
                 if index + 1 < len(job.tasks):
                     self._checkpoint(attempt)
@@ -88,7 +89,7 @@ class Runner:
             settlement = self._stopped(attempt, stopped)
         except JobError as error:
             settlement = self._failed(attempt, error)
-        except Exception as error:  # a module's own mistake must not end the worker
+        except _MISTAKES as error:  # a module's own must not end the worker
             trace = traceback.format_exc()
             broken = ModuleBroken(f"{type(error).__name__}: {error}", trace)
             settlement = self._failed(attempt, broken)
@@ -97,22 +98,26 @@ class Runner:
         self._log.flush()
         return settlement
 
-    # Checked: everything, before the first task starts
+    # Checked: everything that is still to do, before the first task starts
 
-    def _check(self, attempt: Attempt, job: Job) -> None:
+    def _check(self, attempt: Attempt, job: Job) -> int:
+        """Check the job; gives the number of the task to start at."""
         modules = attempt.modules = [
             self._registry.build(spec.module, spec.data, f"tasks[{index}]")
             for index, spec in enumerate(job.tasks)
         ]
         attempt.files = [module.files() for module in modules]
         self._show(attempt, job, 0)
-        made = set[Any]()
+        start = self._start_at(attempt, job)
+        chain = Chain(attempt.files)
         for index, module in enumerate(modules):
-            attempt.index = index
-            task = self._task(attempt, job, index, module, frozenset(made))
+            task = self._task(attempt, job, index, module, chain.before)
             attempt.tasks.append(task)
-            module.validate(task)
-            made |= attempt.files[index].writes
+            if index >= start:  # what is done may have taken its sources away
+                attempt.index = index
+                module.validate(task)
+                chain.follow(module, task)
+        return start
 
     def _start_at(self, attempt: Attempt, job: Job) -> int:
         if not attempt.checkpoint or not job.resume:
@@ -138,7 +143,7 @@ class Runner:
         if index > 0:
             self._show(attempt, job, index)
             # What an earlier task should have made must be there now.
-            task.made_before = frozenset()
+            task.before = Before()
             module.validate(task)
         try:
             module.run(task)
@@ -169,7 +174,7 @@ class Runner:
     def _clean_up(self, module: Module, task: Task, *, after_failure: bool) -> None:
         try:
             module.cleanup(task)
-        except Exception as error:
+        except _MISTAKES as error:
             if not after_failure:
                 raise CleanupFailed(f"{type(error).__name__}: {error}") from error
             task.log(f"cleanup failed as well: {error}", "warning")
@@ -236,7 +241,7 @@ class Runner:
         job: Job,
         index: int,
         module: Module,
-        made_before: frozenset[Any] = frozenset(),
+        before: Before,
     ) -> Task:
         lease = attempt.taken.lease
         place = f"{index + 1} {module.name}"
@@ -259,7 +264,7 @@ class Runner:
             token=lease.token,
             index=index,
             module=module,
-            made_before=made_before,
+            before=before,
         )
 
     def _show(self, attempt: Attempt, job: Job, index: int) -> None:
@@ -317,7 +322,7 @@ class Attempt:
 
     def checkpoint_text(self) -> str:
         """The finished tasks, as the store keeps them."""
-        return json.dumps(self.checkpoint, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(self.checkpoint, separators=(",", ":"))
 
     def deadline_ms(self, now: int, job: Job, spec: TaskSpec) -> int:
         """When the task must be over; 0 for never."""

@@ -23,7 +23,12 @@ from sisyphus.store.store import Store
 from sisyphus.worker.beat import Beat
 from sisyphus.worker.board import Activity, Doing, boot_ms
 from sisyphus.worker.child import Child
-from sisyphus.worker.contract import ID_TAKEN, LEFT_IN_ORDER, SESSION_GONE
+from sisyphus.worker.contract import (
+    ID_TAKEN,
+    LEFT_IN_ORDER,
+    SESSION_GONE,
+    WRONG_SETTINGS,
+)
 from sisyphus.worker.identity import claim
 from sisyphus.worker.orphans import adopt_orphans, wait_for_orphans
 
@@ -75,6 +80,8 @@ class Supervisor:
         self._beat.stop()
         self._store.close()
         logger.info("all workers have left")
+        if any(child.settings_are_wrong for child in self._children):
+            return ConfigError.exit_status
         taken = any(child.times_id_was_taken for child in self._children)
         return ConfigError.exit_status if taken and not self._signals else 0
 
@@ -104,6 +111,10 @@ class Supervisor:
             self._settings.queue,
             names,
         )
+        if allowed := self._settings.allowed_options:
+            logger.warning(
+                "jobs may use what is refused elsewhere: %s", ", ".join(allowed)
+            )
 
     # Processes
 
@@ -133,6 +144,9 @@ class Supervisor:
                     logger.debug("worker %s has left", child.worker_id)
                 case _ if code == ID_TAKEN:
                     self._id_taken(child)
+                case _ if code == WRONG_SETTINGS:
+                    # It has said which; another start would not make it right.
+                    child.finished = child.settings_are_wrong = True
                 case _ if code == SESSION_GONE:
                     logger.info("worker %s begins a new session", child.worker_id)
                 case _:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from sisyphus.errors import TaskFailed
 from sisyphus.modules.base import Module, ModuleSettings, Patience
-from sisyphus.modules.fields import OutputFile
+from sisyphus.modules.fields import InputFile, OutputFile
 from sisyphus.modules.task import Task
 
 TICKER = """
@@ -47,6 +47,7 @@ class Scripted(Module):
         once: bool = False
         """Do it on the first attempt only."""
         progress: bool = False
+        source: InputFile | None = None
         output: OutputFile | None = None
 
     settings: Settings

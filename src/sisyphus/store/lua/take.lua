@@ -181,11 +181,31 @@ local function set_aside(id, sha, title, raw, priority, needs)
   wake_idle(function(kind) return has_all(kind, needs) end)
 end
 
+-- The bytes of a file's name that is not UTF-8 stand in a document as \uDC80 to \uDCFF,
+-- each without the half that would go before it. cjson reads no such escape: in a copy, by
+-- which only the envelope is read, each becomes a line break, with which nothing can be an
+-- id or a label.
+local function without_bytes(text)
+  local after_half = 0
+  return (string.gsub(text, '()\\(.)(%x?%x?%x?%x?)()', function(from, sign, hex, to)
+    hex = string.lower(hex)
+    if sign ~= 'u' or #hex < 4 then return nil end
+    if string.find(hex, '^d[89ab]') then
+      after_half = to
+    elseif from ~= after_half and string.find(hex, '^dc[89a-f]') then
+      return '\\n'
+    end
+  end))
+end
+
 -- One document: nil when it was consumed without a job, else the reply.
 local function admit(raw, priority)
   if #raw > max_bytes then return reject(raw, priority, 'too_large') end
   local plain = string.sub(raw, 1, 3) == '\239\187\191' and string.sub(raw, 4) or raw
   local readable, doc = pcall(cjson.decode, plain)
+  if not readable and string.find(plain, '\\u[dD][cC]') then
+    readable, doc = pcall(cjson.decode, without_bytes(plain))
+  end
   if not readable then return reject(raw, priority, 'not_json') end
   if type(doc) ~= 'table' then return reject(raw, priority, 'not_an_object') end
   local id = text_of(doc.job_id)
