@@ -34,6 +34,11 @@ def mismatches(argv: Sequence[str], expect: dict[str, Any]) -> list[str]:
         for pattern in expect.get("argv_excludes", ())
         if _end_of(pattern, argv, 0) is not None
     ]
+    wrong += [
+        f"{word} is there {argv.count(word)} times"
+        for word in expect.get("argv_once", ())
+        if argv.count(word) != 1
+    ]
     return wrong
 
 
