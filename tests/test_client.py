@@ -166,11 +166,11 @@ def test_paths_and_times_may_stand_in_a_mapping(client: Client) -> None:
         (film(retries=-1), "retries"),
         (film(extra=float("nan")), "JSON"),
         (film(extra={1, 2}), "JSON"),
-        (film(extra="\ud800"), "UTF-8"),
+        (film(extra="\ud800"), "half of a surrogate pair"),
         ("{", "not JSON"),
         ("[]", "JSON object"),
         (b"\xff", "UTF-8"),
-        ('"\ud800"', "UTF-8"),
+        ('"\ud800"', "JSON object"),
     ],
 )
 def test_what_is_no_job_is_refused_with_what_is_wrong(

@@ -16,6 +16,10 @@ import pytest
 from sisyphus.cli.main import COMMANDS, load
 from sisyphus.job import parse_job
 from sisyphus.lifecycle import TRANSITIONS
+from sisyphus.modules.identify import Attached, Track
+from sisyphus.modules.mkvextract_argv import Lookup
+from sisyphus.modules.mkvextract_argv import build_argv as build_extraction
+from sisyphus.modules.mkvextract_settings import MkvextractSettings
 from sisyphus.modules.mkvmerge import build_argv
 from sisyphus.modules.mkvmerge_settings import MkvmergeSettings
 from sisyphus.modules.registry import Registry
@@ -28,7 +32,7 @@ from sisyphus.testing import plan_module
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "sisyphus"
 MAP = (ROOT / "ARCHITECTURE.md").read_text()
-DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PAPERS = [
     *DOCS,
     *(ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md")),
@@ -176,6 +180,9 @@ def test_every_paper_is_linked_from_the_start_page() -> None:
     start = (ROOT / "README.md").read_text()
     for paper in (ROOT / "docs").glob("*.md"):
         assert f"docs/{paper.name}" in start
+    modules = (ROOT / "docs" / "modules.md").read_text()
+    for paper in (ROOT / "docs" / "modules").glob("*.md"):
+        assert f"modules/{paper.name}" in modules
 
 
 def test_the_page_of_settings_names_them_all() -> None:
@@ -297,12 +304,22 @@ def test_the_table_of_settings_is_that_of_the_code() -> None:
 
 # What comes out of the examples
 
-EXAMPLE = re.compile(r"```json\n(.*?)```\n\n```sh\n(.*?)```", re.DOTALL)
+MODULE_PAGES = sorted((ROOT / "docs" / "modules").glob("*.md"))
+EXAMPLE = re.compile(r"```json\n([^`]*)```\n\n```sh\n([^`]*)```")
 TRACKS = {0: "video", 1: "audio", 2: "subtitles"}
+FILM = [
+    Track(number, kind, language=language)
+    for number, kind, language in (
+        (0, "video", "und"),
+        (1, "audio", "jpn"),
+        (2, "audio", "eng"),
+        (3, "subtitles", "eng"),
+    )
+]
 
 
 def examples_of_modules() -> list[Any]:
-    page = (ROOT / "docs" / "modules.md").read_text()
+    page = "\n".join(paper.read_text() for paper in MODULE_PAGES)
     stored = {
         match[2]: json.loads(match[1])
         for match in re.finditer(r"echo '(.+)' \| sisyphus data put ffmpeg (\S+)", page)
@@ -323,17 +340,28 @@ def test_examples_of_modules_make_the_shown_command(
         settings = MkvmergeSettings.model_validate(spec.data)
         kinds = [TRACKS] * len(settings.files)
         argv = build_argv(settings, kinds, settings.attachments, settings.output_file)
+    elif spec.module == "mkvextract":
+        wanted = MkvextractSettings.model_validate(spec.data)
+        lookup = Lookup("film.mkv", FILM, [Attached(1)])
+        found = [lookup.find(one) for one in wanted.wanted()]
+        argv = build_extraction(wanted.source, found)
     else:
         (step,) = plan_module(spec.module, spec.data, stored=stored)
         argv = list(step.argv)
     assert argv == shlex.split(command.replace("\\\n", " "))
 
 
-def test_examples_of_every_module_are_right() -> None:
+@pytest.mark.parametrize("page", MODULE_PAGES, ids=lambda page: page.stem)
+def test_examples_of_every_module_are_right(page: Path) -> None:
     registry, seen = Registry.load(Settings()), set()
-    for block in blocks(ROOT / "docs" / "modules.md", "json"):
+    for block in blocks(page, "json"):
         document = {"job_id": "1", "job_title": "t", "tasks": [json.loads(block)]}
         (spec,) = parse_job(json.dumps(document)).tasks
         registry.build(spec.module, spec.data)
         seen.add(spec.module)
-    assert seen == {"ffmpeg", "mkvmerge", "cleanup"}
+    assert seen == {page.stem}
+
+
+def test_every_module_has_its_page() -> None:
+    names = Registry.load(Settings()).names
+    assert [page.stem for page in MODULE_PAGES] == list(names)
