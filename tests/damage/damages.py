@@ -22,6 +22,7 @@ from unittest.mock import patch
 import pytest
 
 from sisyphus.errors import JobError
+from sisyphus.modules import ffmpeg, mkvmerge
 from sisyphus.testing import TaskRun, fake_tool, run_module
 
 COMPLETED = "completed"
@@ -183,11 +184,11 @@ def _no_room_before(scene: Scene) -> AbstractContextManager[None]:
 
 @contextmanager
 def _no_room_meanwhile(scene: Scene) -> Iterator[None]:
-    with (
-        _small_disk(scene),
-        patch("sisyphus.modules.output.FREE_BYTES", 0),
-        patch("sisyphus.modules.ffmpeg.needed_bytes", return_value=0),
-    ):
+    with ExitStack() as stack:
+        stack.enter_context(_small_disk(scene))
+        stack.enter_context(patch("sisyphus.modules.output.FREE_BYTES", 0))
+        for module in (ffmpeg, mkvmerge):
+            stack.enter_context(patch.object(module, "check_space"))
         yield
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from films import Films, Tools, either
+from films import SYSTEM, Films, Tools, either
 from hdr_films import HLG, dolby_vision_film, hdr10plus_film, hdr_film
 from sisyphus.errors import InvalidSettings, OutputRefused, ToolMissing
 from sisyphus.modules.ffmpeg import Ffmpeg
@@ -181,7 +181,7 @@ def test_a_loss_that_shows_only_afterwards_is_refused(
         "ffmpeg",
         f"""
 words = [{str(plain)!r} if word == {str(hdr)!r} else word for word in sys.argv]
-os.execv("/usr/bin/ffmpeg", words)
+os.execv({str(SYSTEM["ffmpeg"])!r}, words)
 """,
     )
     data = encode(hdr, tmp_path / "out.mkv", {"codec": "copy"})
@@ -328,7 +328,7 @@ def test_a_lost_tag_is_refused(tmp_path: Path) -> None:
         "ffmpeg",
         f"""
 words = [{str(plain)!r} if word == {str(source)!r} else word for word in sys.argv]
-os.execv("/usr/bin/ffmpeg", words)
+os.execv({str(SYSTEM["ffmpeg"])!r}, words)
 """,
     )
     data = encode(source, tmp_path / "out.mkv", X264)

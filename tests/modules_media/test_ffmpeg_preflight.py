@@ -270,5 +270,5 @@ def test_an_encoding_needs_a_twentieth(
     run_module(Ffmpeg, encode(clip, tmp_path / "enough.mkv", FAST))
 
     disk(monkeypatch, size // 20 - 1)
-    with pytest.raises(TaskFailed, match="disk too full"):
+    with pytest.raises(TaskFailed, match="disk full"):
         run_module(Ffmpeg, encode(clip, tmp_path / "out.mkv", FAST))

@@ -46,7 +46,7 @@ def check_space(task: Task, output: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise TaskFailed(
-            f"disk too full: {output.name} needs at least {needed:,} bytes, the file"
+            f"disk full: {output.name} needs at least {needed:,} bytes, the file"
             f" system of {folder} has {free:,} bytes free"
         )
 
