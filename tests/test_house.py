@@ -191,6 +191,11 @@ def test_the_page_of_settings_names_them_all() -> None:
         assert f"SISYPHUS_{name.upper()}" in page
 
 
+def test_the_job_of_the_start_page_is_that_of_the_samples() -> None:
+    shown = blocks(ROOT / "README.md", "json")[0]
+    assert shown == (ROOT / "samples" / "film.json").read_text()
+
+
 def examples() -> list[Any]:
     found = []
     for paper in PAPERS:

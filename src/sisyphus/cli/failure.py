@@ -15,7 +15,6 @@ from sisyphus.lifecycle import JobState
 
 CANCELLED = 5
 WRONG_INPUT = ConfigError.exit_status
-NOT_THERE = 3
 INTERRUPTED = 130
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from typing import BinaryIO
@@ -343,8 +343,3 @@ def _suits(level: int, face: Face, weight: int, italic: bool) -> bool:
 
 def _serves_all(path: Path) -> bool:
     return path.with_name(path.name + ALL_STYLES).exists()
-
-
-def in_folder(face: Face, folder: int) -> Face:
-    """Say in which folder a font was found."""
-    return replace(face, folder=folder)

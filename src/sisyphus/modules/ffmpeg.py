@@ -40,6 +40,7 @@ from sisyphus.modules.playlists import refuse_playlist
 from sisyphus.modules.preflight import check_space, check_whole
 from sisyphus.modules.probing import check_apart, film_probe
 from sisyphus.modules.task import Task
+from sisyphus.modules.telling import tell
 from sisyphus.modules.verifying import verify_film
 
 _SEGFAULT_RETRIES = 2
@@ -249,14 +250,7 @@ class Ffmpeg(Module):
         """Pass one line of ffmpeg's report on; ``None`` means that all is done."""
         reading = progress.finished() if line is None else progress.feed(line)
         if reading is not None:
-            task.progress(
-                reading.percent,
-                frame=reading.frame,
-                total=reading.total,
-                fps=reading.fps,
-                speed=reading.speed,
-                eta=reading.eta,
-            )
+            tell(task, reading)
         return True
 
     # The tool

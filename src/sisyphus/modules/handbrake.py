@@ -22,7 +22,6 @@ from sisyphus.media.expected import Expected
 from sisyphus.media.handbrake import HandbrakeLog, HandbrakeProgress, left_out
 from sisyphus.media.hdr import Color
 from sisyphus.media.probe import Film, Probe, Unreadable
-from sisyphus.media.progress import Reading
 from sisyphus.media.verify import check_length
 from sisyphus.modules.base import Module, ModuleSettings, Patience, Step
 from sisyphus.modules.fields import Files
@@ -44,6 +43,7 @@ from sisyphus.modules.playlists import FORMATS, refuse_playlist
 from sisyphus.modules.preflight import check_whole
 from sisyphus.modules.probing import check_apart, film_probe
 from sisyphus.modules.task import Task
+from sisyphus.modules.telling import tell
 from sisyphus.modules.verifying import Verify, verify_film
 
 _TOOL = "HandBrakeCLI"
@@ -137,7 +137,7 @@ class Handbrake(Module):
             self.settings.output_file, overwrite=True, check=check
         ) as part:
             self._encode(task, part, run)
-        _tell(task, run.progress.finished())
+        tell(task, run.progress.finished())
 
     # The source
 
@@ -197,7 +197,7 @@ class Handbrake(Module):
     def _encode(self, task: Task, part: Path, run: _Run) -> None:
         def hear(line: str) -> bool:
             if reading := run.progress.feed(line):
-                _tell(task, reading)
+                tell(task, reading)
             return run.progress.inside or bool(_NOISE.match(line))
 
         try:
@@ -323,14 +323,3 @@ class Handbrake(Module):
 
 def _enough(frames: int) -> float:
     return frames - FRAME_SLACK - _DECODED_SHARE * frames
-
-
-def _tell(task: Task, reading: Reading) -> None:
-    task.progress(
-        reading.percent,
-        frame=reading.frame,
-        total=reading.total,
-        fps=reading.fps,
-        speed=reading.speed,
-        eta=reading.eta,
-    )

@@ -196,11 +196,6 @@ def negative_of(name: str) -> str | None:
     return f"--no-{long}" if long in _NEGATABLE else None
 
 
-def stands_alone(name: str) -> bool:
-    """Tell whether an option may be without a value."""
-    return long_name(name) in FLAGS | OPTIONAL | NONE
-
-
 def check_known(name: str) -> str:
     """Give an option's long name.
 
