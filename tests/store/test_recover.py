@@ -7,8 +7,9 @@ import threading
 
 import pytest
 
+from sisyphus.store.replies import Lease
 from store.conftest import MakeStore
-from store.fleet import Fleet, document, entry, facts
+from store.fleet import SETTLEMENTS, WRITES, Fleet, document, entry, facts
 
 
 def crash(fleet: Fleet, job_id: str = "a", cause: str = "killed by SIGKILL") -> None:
@@ -301,3 +302,56 @@ def test_the_step_is_small_against_every_lease(
     fleet.store.recover()
 
     assert fleet.clock_ms() - before == 1000
+
+
+def cut_off(fleet: Fleet) -> Lease:
+    """Take the job with a worker whose lease then runs out."""
+    session = fleet.worker("cut off")
+    lease = fleet.take(session).lease
+    fleet.age_lease(session)
+    fleet.store.recover()
+    return lease
+
+
+@pytest.mark.parametrize("name", SETTLEMENTS)
+def test_a_worker_that_was_only_cut_off_is_no_crash_of_the_job(
+    fleet: Fleet, name: str
+) -> None:
+    fleet.push(document())
+    lease = cut_off(fleet)
+    assert fleet.record()["crashes"] == "1"
+
+    for _ in range(2):  # the answer got lost: said again
+        assert not WRITES[name](fleet.store, lease)
+
+    assert fleet.record()["crashes"] == "0"
+    assert fleet.state() == "queued"
+
+
+def test_a_crash_that_a_supervisor_saw_is_not_taken_back(fleet: Fleet) -> None:
+    fleet.push(document())
+    lease = cut_off(fleet)
+    crash(fleet)
+
+    assert not WRITES["release"](fleet.store, lease)
+
+    assert fleet.record()["crashes"] == "2"
+
+
+def test_a_job_that_ended_meanwhile_keeps_its_crashes(fleet: Fleet) -> None:
+    fleet.push(document())
+    lease = cut_off(fleet)
+    fleet.take_all(fleet.worker("next"))
+
+    assert not WRITES["complete"](fleet.store, lease)
+
+    assert (fleet.state(), fleet.record()["crashes"]) == ("completed", "1")
+
+
+def test_a_job_may_be_cut_off_more_often_than_it_may_crash(fleet: Fleet) -> None:
+    fleet.push(document())
+    for _ in range(5):
+        lease = cut_off(fleet)
+        assert not WRITES["release"](fleet.store, lease)
+
+    assert fleet.state() == "queued"

@@ -109,16 +109,30 @@ local function finish(id, state, now_ms, keep, ...)
   bound_history(keep, now_ms)
 end
 
+-- A crash that was charged because a lease ran out turns out to be none: the worker was only
+-- cut off, and now says how it went. That is not accepted, but the crash is taken back, or
+-- a few long holes in the network would make a good job fail.
+local function forgive(id, state, crashes)
+  if state == 'completed' or state == 'failed' or state == 'cancelled' then return end
+  redis.call('HDEL', key('job', id), 'doubt')
+  if (tonumber(crashes) or 0) > 0 then
+    redis.call('HINCRBY', key('job', id), 'crashes', -1)
+  end
+end
+
 -- The fence. Answers 'ours' when session and token hold the running job, 'again' when this
 -- very token has been settled in this very way (the answer got lost and the call was
 -- repeated; without `how`: in any way), else 'lost'.
 local function fence(id, session, token, how)
-  local j = redis.call('HMGET', key('job', id), 'state', 'token', 'session', 'settled')
+  local j = redis.call('HMGET', key('job', id), 'state', 'token', 'session', 'settled',
+    'doubt', 'crashes')
   if j[1] == 'running' and j[2] == token and j[3] == session then return 'ours' end
   local settled = j[4] or ''
   local again = how and settled == token .. ' ' .. how
     or not how and string.sub(settled, 1, #token + 1) == token .. ' '
-  return again and 'again' or 'lost'
+  if again then return 'again' end
+  if j[5] == token .. ' ' .. session then forgive(id, j[1], j[6]) end
+  return 'lost'
 end
 
 local function drop_from_hand(session)

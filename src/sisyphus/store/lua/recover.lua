@@ -26,6 +26,11 @@ local function crash(whose, id, token)
   if j[1] ~= 'running' or j[2] ~= token or j[3] ~= whose.session then return end
   local crashes = (tonumber(j[8]) or 0) + 1
   redis.call('HSET', key('job', id), 'crashes', crashes)
+  if session == '' then -- nobody saw it die: see forgive
+    redis.call('HSET', key('job', id), 'doubt', token .. ' ' .. whose.session)
+  else
+    redis.call('HDEL', key('job', id), 'doubt')
+  end
   note_attempt(id, cjson.encode({attempt = tonumber(j[6]), outcome = 'crashed',
     cause = cause, worker_id = whose.worker_id, host = whose.host,
     started_ms = tonumber(j[7]), ended_ms = now_ms}))
