@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -149,3 +150,27 @@ def test_a_fleet_that_forgot_its_scripts_goes_on(
     site.path("f.go").touch()
 
     site.until("j", "completed")
+
+
+def test_what_a_server_with_older_data_has_forgotten_is_told_and_not_done_again(
+    site: Site, server: EmbeddedServer
+) -> None:
+    machine = site.machine()
+    site.push("j", {"do": "wait", "file": str(site.path("f"))})
+    eventually(lambda: site.lines("f"))
+    site.redis.config_set("auto-aof-rewrite-percentage", 0)
+    older = shutil.copytree(server.folder / "appendonlydir", site.path("older"))
+    site.path("f.go").touch()
+    site.until("j", "completed")
+    site.push("next", {"do": "note", "file": str(site.path("notes"))})
+    site.until("next", "completed")
+
+    server.kill()
+    shutil.rmtree(server.folder / "appendonlydir")
+    shutil.copytree(older, server.folder / "appendonlydir")
+    server.start()
+
+    job = site.until("j", "completed")
+    assert job["attempts"] == "1"
+    assert len(site.lines("f")) == 1
+    assert "has forgotten how j ended" in machine.log

@@ -15,6 +15,7 @@ import select
 import signal
 import sys
 import threading
+from collections import deque
 from functools import partial
 from typing import NoReturn
 
@@ -61,6 +62,8 @@ logger = logging.getLogger(__name__)
 
 WAIT_SECONDS = 5.0
 """A waiting worker looks at all lists this often, in case it missed something."""
+TOLD_KEPT = 64
+"""Ends of jobs that are remembered, in case the server forgets them."""
 
 
 class WorkerProcess:
@@ -83,6 +86,7 @@ class WorkerProcess:
         )
         self._draining = False
         self._token = 0
+        self._told = deque[Settlement](maxlen=TOLD_KEPT)
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
 
@@ -98,11 +102,8 @@ class WorkerProcess:
             settlement = None
             match reply:
                 case Taken():
-                    self._token = reply.lease.token
-                    settlement = self._runner.run(reply)
-                    self._token = 0
-                    if self._runner.control.stopping:
-                        self._board.write(Activity(doing=Doing.SETTLING))
+                    settlement = self._told_before(reply) or self._run(reply)
+                    self._told.append(settlement)
                     done += 1
                 case Empty():
                     self._wait(Doing.IDLE, reply.due_in)
@@ -112,6 +113,30 @@ class WorkerProcess:
                     return SESSION_GONE
         self._leave(settlement)
         return LEFT_IN_ORDER
+
+    def _run(self, taken: Taken) -> Settlement:
+        self._token = taken.lease.token
+        settlement = self._runner.run(taken)
+        self._token = 0
+        if self._runner.control.stopping:
+            self._board.write(Activity(doing=Doing.SETTLING))
+        return settlement
+
+    def _told_before(self, taken: Taken) -> Settlement | None:
+        """Find how this very attempt ended, if it has been told already.
+
+        No token is given twice, so the server has lost what it was told: it went on
+        with older data (a replica that lagged, a restart without its last second). What
+        is done is told once more, not done once more.
+        """
+        for settlement in self._told:
+            if settlement.lease == taken.lease:
+                logger.warning(
+                    "Redis has forgotten how %s ended: it is told once more",
+                    taken.lease.job_id,
+                )
+                return settlement
+        return None
 
     def _register(self) -> bool:
         """Begin the session; a dead worker's one on this machine is ended first."""
