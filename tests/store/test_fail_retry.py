@@ -51,7 +51,7 @@ def test_a_retried_job_knows_its_failures(fleet: Fleet) -> None:
     assert len(fleet.attempts()) == 3
 
 
-def test_a_retried_job_goes_to_the_end_of_its_list(fleet: Fleet) -> None:
+def test_a_retried_job_has_waited_its_turn_and_goes_to_the_front(fleet: Fleet) -> None:
     lease = fleet.running()
     fleet.push(document("b"))
     fleet.store.settle(fleet.store.retry(lease, ERROR, entry("failed"), 1))
@@ -59,7 +59,7 @@ def test_a_retried_job_goes_to_the_end_of_its_list(fleet: Fleet) -> None:
 
     fleet.store.promote()
 
-    assert fleet.waiting() == [document("b"), document("a")]
+    assert fleet.waiting() == [document("a"), document("b")]
 
 
 @pytest.mark.parametrize("name", ["fail", "retry"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from store.fleet import ERROR, Fleet, document, entry
+from store.fleet import ERROR, WRITES, Fleet, document, entry
 
 
 def later(fleet: Fleet, job_id: str, priority: int = 0) -> None:
@@ -23,6 +23,20 @@ def test_a_due_job_goes_to_the_end_of_its_list(fleet: Fleet) -> None:
     assert fleet.state("a") == "queued"
     assert not fleet.client.exists(fleet.keys.doc("a"), fleet.keys.delayed)
     assert fleet.events("a") == ["delayed", "queued"]
+
+
+def test_jobs_that_have_run_go_to_the_front_when_their_back_off_is_over(
+    fleet: Fleet,
+) -> None:
+    for job_id in ("first", "second"):
+        lease = fleet.running(job_id, fleet.worker())
+        assert WRITES["retry"](fleet.store, lease)
+        fleet.client.zadd(fleet.keys.backoff, {job_id: 0 if job_id == "first" else 1})
+    fleet.push(document("waits"))
+
+    assert fleet.store.promote() == 2
+
+    assert fleet.waiting() == [document(i) for i in ("first", "second", "waits")]
 
 
 def test_a_job_that_is_not_due_waits_on(fleet: Fleet) -> None:
