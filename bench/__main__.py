@@ -10,14 +10,27 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from bench import encode, idle, memory, pickup, recovery, throughput
+from bench import (
+    crowd,
+    encode,
+    experiments,
+    idle,
+    memory,
+    pickup,
+    recovery,
+    scale,
+    throughput,
+)
 from bench.conditions import machine, watched
 from bench.fleet import compile_modules
 from bench.report import Result, show
 
 WIDTH = 100
 """Where the output is no terminal."""
-PARTS = ("throughput", "pickup", "memory", "idle", "encode", "recovery")
+PARTS = (
+    *("throughput", "pickup", "memory", "idle", "encode", "recovery"),
+    *("experiments", "scale", "crowd"),
+)
 
 
 def main(
@@ -46,6 +59,9 @@ def main(
         "idle": lambda: idle.measure(10 if quick else 60),
         "encode": lambda: encode.measure(rounds or (3 if quick else 7)),
         "recovery": lambda: recovery.measure(rounds or (2 if quick else 5)),
+        "experiments": lambda: experiments.measure(rounds or (1 if quick else 5)),
+        "scale": lambda: scale.measure(jobs or (100_000 if quick else 1_000_000)),
+        "crowd": lambda: crowd.measure(10 if quick else 1),
     }
     wanted = [name.strip() for name in only.split(",") if name.strip()]
     if unknown := [name for name in wanted if name not in parts]:

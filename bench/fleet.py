@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from redis import Redis
 from redis.backoff import NoBackoff
@@ -37,15 +37,9 @@ class Machine:
     ) -> None:
         self.name = name
         self._log = site.folder / f"{name}.log"
-        self.process = subprocess.Popen(
-            _command(site, name, workers),
-            cwd=site.folder,
-            env=_environment() | dict(variables),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=self._log.open("ab"),
-            start_new_session=True,
-        )
+        with self._log.open("ab") as log:
+            words = _worker_words(site, name, workers)
+            self.process = sisyphus(site.folder, *words, log=log, variables=variables)
 
     @property
     def supervisor(self) -> int:
@@ -73,6 +67,8 @@ class Machine:
 
     def lose_power(self) -> None:
         """End all of it at once, so that nobody is left who could tell."""
+        if self.process.poll() is not None:
+            return
         tree = [self.supervisor, *descendants(self.supervisor)]
         for number in (signal.SIGSTOP, signal.SIGKILL):
             for pid in tree:
@@ -89,7 +85,7 @@ class Site:
         self.redis: Redis = Redis.from_url(
             server.url, retry=Retry(NoBackoff(), 0), decode_responses=True
         )
-        self._machines: list[Machine] = []
+        self.machines: list[Machine] = []
 
     @classmethod
     @contextmanager
@@ -103,16 +99,21 @@ class Site:
             try:
                 yield site
             finally:
-                for machine in site._machines:
+                for machine in site.machines:
                     machine.stop()
                 site.redis.close()
 
     def machine(self, name: str, workers: int, **variables: str) -> Machine:
         """Start workers and wait until all of them are idle."""
         wanted = self.idle() + workers
-        made = Machine(self, name, workers, variables)
-        self._machines.append(made)
+        made = self.start(name, workers, **variables)
         self.until(lambda: self.idle() >= wanted, f"{name} is ready")
+        return made
+
+    def start(self, name: str, workers: int, **variables: str) -> Machine:
+        """Start workers that may find something to do at once."""
+        made = Machine(self, name, workers, variables)
+        self.machines.append(made)
         return made
 
     def idle(self) -> int:
@@ -154,7 +155,7 @@ class Site:
         give_up = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > give_up:
-                logs = "\n".join(machine.log[-2000:] for machine in self._machines)
+                logs = "\n".join(machine.log[-2000:] for machine in self.machines)
                 raise TimeoutError(f"not within {seconds:g} s: {what}\n{logs}")
             time.sleep(pause)
 
@@ -175,11 +176,28 @@ def document(module: str, job_id: str = "", **data: Any) -> str:
     return json.dumps(job)
 
 
-def _command(site: Site, name: str, workers: int) -> list[str]:
-    program = str(Path(sys.executable).parent / "sisyphus")
+def sisyphus(
+    folder: Path,
+    *words: str,
+    log: IO[bytes] | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a command as a user would, in a session of its own."""
+    return subprocess.Popen(
+        [str(Path(sys.executable).parent / "sisyphus"), *words],
+        cwd=folder,
+        env=_environment() | dict(variables or {}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL if log is None else log,
+        start_new_session=True,
+    )
+
+
+def _worker_words(site: Site, name: str, workers: int) -> list[str]:
     place = ["--redis-url", site.server.url, "--root", str(site.folder)]
     place += ["--root", str(ROOT / "samples"), "--modules", str(MODULES)]
-    return [program, "worker", "-c", str(workers), "--name", name, *place]
+    return ["worker", "-c", str(workers), "--name", name, *place]
 
 
 def _environment() -> dict[str, str]:

@@ -83,3 +83,9 @@ def memory(pid: int) -> Memory:
     held = dict(re.findall(r"^(\w+):\s+(\d+) kB", text, re.MULTILINE))
     private = int(held["Private_Clean"]) + int(held["Private_Dirty"])
     return Memory(int(held["Pss"]) / 1024, private / 1024, int(held["Rss"]) / 1024)
+
+
+def peak_mb(pid: int) -> float:
+    """Read the most memory that a process has had at once."""
+    status = (_PROC / str(pid) / "status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024

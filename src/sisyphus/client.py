@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
 
-from sisyphus.errors import InvalidJob, Problem
+from sisyphus.errors import ABSENT, InvalidJob, Problem
 from sisyphus.job import Job, parse_job
 from sisyphus.lifecycle import JobState
 from sisyphus.settings import Settings
+from sisyphus.signatures import MEMBER, read_keys, signed
 from sisyphus.store.reads import Reads
 from sisyphus.store.replies import Activity
 from sisyphus.store.store import Store
@@ -127,7 +128,8 @@ class Client:
         }
         given = {name: value for name, value in changes.items() if value is not None}
         most = self._settings.max_document_bytes
-        checked = [_checked(document, given, most) for document in jobs]
+        key = self._key()
+        checked = [_checked(document, given, most, key) for document in jobs]
         for job, raw in checked:
             due = job.not_before.timestamp() if job.not_before else 0
             self._store.submit(
@@ -268,7 +270,8 @@ class Client:
             return False
         raw = found.raw
         if mended is not None:
-            _, raw = _checked(mended, {}, self._settings.max_document_bytes)
+            most = self._settings.max_document_bytes
+            _, raw = _checked(mended, {}, most, self._key())
         return self._store.restore(entry, raw)
 
     def drop(self, entry: str) -> bool:
@@ -297,6 +300,11 @@ class Client:
         """Ask the server who it is and how it is set up."""
         return self.reads.server()
 
+    def _key(self) -> bytes | None:
+        """Read what documents are signed with: anew each time, for keys are replaced."""
+        file = self._settings.signing_key_file
+        return read_keys(file)[0] if file else None
+
     def _start(self, not_before: datetime | None, delay: float | None) -> str | None:
         if not_before is not None and delay is not None:
             raise ValueError("give not_before or delay, not both")
@@ -310,16 +318,21 @@ class Client:
 
 
 def _checked(
-    document: Document, changes: Mapping[str, Any], most_bytes: int
+    document: Document, changes: Mapping[str, Any], most_bytes: int, key: bytes | None
 ) -> tuple[Job, bytes]:
-    """Read a document, change what is to be changed, and give it with its bytes."""
+    """Read a document, change what is to be changed, sign it, give it with its bytes."""
     raw = _raw(document)
     job = parse_job(raw)
     members = json.loads(raw.decode("utf-8-sig"))
     if changes or not isinstance(members["job_id"], str):
+        if members.get(MEMBER) is not None and key is None:
+            expected = "would not fit any more: to change the job, set signing_key_file"
+            raise InvalidJob.of(Problem(MEMBER, ABSENT, expected))
         # An id that is a number is written as text: no two readers then differ over it.
         raw = _dumped({**members, "job_id": job.job_id, **changes})
         job = parse_job(raw)
+    if key is not None:
+        raw = signed(raw, key)
     if len(job.job_id.encode()) > MOST_ID_BYTES:
         expected = f"must be at most {MOST_ID_BYTES} bytes long"
         raise InvalidJob.of(Problem("job_id", job.job_id, expected))

@@ -13,8 +13,11 @@
         ├── InvalidJob          the document is not a job
         ├── UnknownModule       no such module here, or not allowed
         ├── InvalidSettings     a task's settings are wrong
+        ├── NotSigned           the document bears no signature, and has to
+        ├── BadSignature        its signature does not fit it
         ├── TaskFailed          what a module raises
         │   ├── ToolFailed      the tool's exit code and its last lines
+        │   │   └── LimitReached  it wanted more than the worker's limits allow
         │   ├── ToolMissing     the tool is not installed
         │   └── OutputRefused   the result is there, but is not whole or may not stay
         ├── TaskTimeout         it took longer than the task or the job may
@@ -94,9 +97,23 @@ class StoreUnavailable(StoreError):
 
 
 class StoreRefused(StoreError):
-    """Redis answered, but refused."""
+    """Redis answered, but refused.
+
+    ``passes``: it may end without a change of our settings, so waiting makes sense.
+    ``every_call``: whatever is asked meets it, not only what this user may not do.
+    """
 
     exit_status = 4
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        passes: bool = False,
+        every_call: bool = False,
+    ) -> None:
+        self.passes, self.every_call = passes, every_call
+        super().__init__(message)
 
 
 class JobNotFound(StoreError):
@@ -170,6 +187,20 @@ class InvalidSettings(_Invalid):
     code = "validation_error"
 
 
+class NotSigned(JobError):
+    """The document bears no signature."""
+
+    code = "not_signed"
+    retryable = False
+
+
+class BadSignature(JobError):
+    """The document's signature does not fit it."""
+
+    code = "bad_signature"
+    retryable = False
+
+
 class TaskFailed(JobError):
     """The task failed."""
 
@@ -196,6 +227,24 @@ class ToolFailed(TaskFailed):
             "exit_code": self.exit_code,
             "tail": self.tail,
         }
+
+
+class LimitReached(ToolFailed):
+    """A tool wanted more than the worker's limits allow.
+
+    Not tried again: it would want as much. ``limit`` is the setting.
+    """
+
+    code = "limit_reached"
+    retryable = False
+
+    def __init__(self, message: str, *, limit: str, **facts: Any) -> None:
+        self.limit = limit
+        super().__init__(message, **facts)
+
+    def facts(self) -> dict[str, Any]:
+        """Add the setting."""
+        return {**super().facts(), "limit": self.limit}
 
 
 class ToolMissing(TaskFailed):

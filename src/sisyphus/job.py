@@ -28,9 +28,13 @@ PRIORITIES = range(10)
 
 MAX_DEPTH = 64
 MAX_ID_BYTES = 200
+MAX_SECONDS = 1e9
+"""About thirty years."""
 _TIME = re.compile(
     r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?"
 )
+_LAST_SECOND = 253_402_300_799
+"""The end of the year 9999, in seconds since 1970."""
 _BOM = b"\xef\xbb\xbf"
 _TASK_MEMBERS = ("timeout", "stall_timeout")
 
@@ -49,7 +53,7 @@ def _as_id(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("must be text")
     if isinstance(value, int | float):
-        if not float(value).is_integer() or abs(value) >= 2**53:
+        if abs(value) >= 2**53 or not float(value).is_integer():
             raise ValueError("must be text, or a whole number below 2^53")
         return str(int(value))
     if len(value.encode(errors="replace")) > MAX_ID_BYTES:
@@ -66,8 +70,12 @@ def _as_time(value: Any) -> Any:
                 "must be seconds since 1970 or a time such as 2030-01-31T20:15:00Z"
             )
         moment = datetime.fromisoformat(value)
+    elif isinstance(value, int | float) and abs(value) <= _LAST_SECOND:
+        moment = datetime.fromtimestamp(value, UTC)
     else:
-        moment = datetime.fromtimestamp(float(value), UTC)
+        raise ValueError(
+            "must be seconds since 1970 or a time such as 2030-01-31T20:15:00Z"
+        )
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -78,7 +86,9 @@ JobId = Annotated[
     Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$"),
 ]
 Label = Annotated[str, Field(pattern=r"^[^\s|]{1,64}$")]
-PositiveSeconds = Annotated[float, Field(gt=0)]
+# Longer ones, and those of all eternity, no clock here can hold.
+LongestSilence = Annotated[float, Field(ge=0, le=MAX_SECONDS)]
+PositiveSeconds = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
 Time = Annotated[datetime, BeforeValidator(_as_time)]
 
 
@@ -92,9 +102,8 @@ class TaskSpec(BaseModel):
     timeout: PositiveSeconds | None = Field(
         None, description="Seconds the task may take at most."
     )
-    stall_timeout: float | None = Field(
+    stall_timeout: LongestSilence | None = Field(
         None,
-        ge=0,
         description="Seconds without progress after which the task counts as hung;"
         " 0 switches that off.",
     )
@@ -143,6 +152,9 @@ class Job(BaseModel):
         True, description="Skip finished tasks whose outputs are unchanged."
     )
     on_finish: str | None = Field(None, description="Webhook; kept, not called yet.")
+    signature: str | None = Field(
+        None, description="HMAC-SHA256 of the document, 64 hex digits; see security.md."
+    )
 
 
 def parse_job(raw: bytes | str) -> Job:

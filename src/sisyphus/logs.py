@@ -98,6 +98,11 @@ def redacted(url: str) -> str:
     return f"{shown}?{pairs}" if query else shown
 
 
+def has_password(url: str) -> bool:
+    """Tell whether there is a password in a store's address."""
+    return MASK in redacted(url)
+
+
 def printable(text: str) -> str:
     """Escape what a terminal would obey, or a reader of lines would take for a line."""
     return _UNPRINTABLE.sub(_escape, text)

@@ -1,8 +1,11 @@
-"""Who this machine and this worker are."""
+"""Who this machine and this worker are, and what of it others may look into."""
 
 from __future__ import annotations
 
+import ctypes
 import platform
+import resource
+import sys
 from pathlib import Path
 from uuid import UUID, uuid5
 
@@ -24,3 +27,17 @@ def machine_id(hostname: str) -> str:
         return f"{hostname} {_BOOT_ID.read_text().strip()}"
     except OSError:
         return f"{hostname} {platform.node()}"
+
+
+def hide_memory() -> None:
+    """Let no other process of this user read this one's memory or first environment.
+
+    So a tool that a hostile film has taken over cannot read the password of Redis out of
+    its worker; Linux only. And where a process dies, no image of it is left on a disk: that
+    holds for the tools as well.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
+    if sys.platform == "linux":
+        pr_set_dumpable = 4
+        ctypes.CDLL(None).prctl(pr_set_dumpable, 0, 0, 0, 0)

@@ -7,6 +7,8 @@ the 2021 worker's variables (``REDIS_HOST`` ...), defaults.
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import socket
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -21,7 +23,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from sisyphus.errors import ConfigError
+from sisyphus.errors import ABSENT, ConfigError, Problem
 from sisyphus.problems import did_you_mean, problems_of
 
 PREFIX = "SISYPHUS_"
@@ -41,6 +43,23 @@ def _split_paths(value: Any) -> Any:
     return value
 
 
+_UNITS = {unit: 1024**power for power, unit in enumerate("KMGT", 1)}
+
+
+def _bytes(value: Any) -> Any:
+    """Take ``4G`` for a number of bytes."""
+    found = re.fullmatch(r"(\d+)\s*([KMGT])(i?B)?", str(value).strip(), re.IGNORECASE)
+    return int(found[1]) * _UNITS[found[2].upper()] if found else value
+
+
+def _split_words(value: Any) -> Any:
+    if isinstance(value, str):
+        return shlex.split(value)
+    return value
+
+
+Bytes = Annotated[int, BeforeValidator(_bytes)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split_words)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 Folders = Annotated[tuple[Path, ...], NoDecode, BeforeValidator(_split_paths)]
 
@@ -55,8 +74,20 @@ class Settings(BaseSettings):
     # The store
     redis_url: str = Field(
         "redis://localhost:6379/0",
+        repr=False,  # it may hold a password
         description="Redis or Valkey: redis://, rediss:// or unix:// with password.",
     )
+    redis_password_file: Path | None = Field(
+        None, description="File with the password, for a URL without one."
+    )
+    redis_ca: Path | None = Field(
+        None,
+        description="Certificates of who may vouch for Redis; default: the system's.",
+    )
+    redis_certificate: Path | None = Field(
+        None, description="Our certificate, where Redis wants one."
+    )
+    redis_key: Path | None = Field(None, description="The key of that certificate.")
     queue: str = Field("queue", min_length=1, description="Name of the list of jobs.")
     heartbeat_prefix: str = Field(
         "worker", description="Heartbeats lie in <prefix>:<worker_id>."
@@ -132,6 +163,28 @@ class Settings(BaseSettings):
     mkvextract: str | None = Field(None, description="Path of mkvextract.")
     handbrake: str | None = Field(None, description="Path of HandBrakeCLI.")
 
+    # Limits of tools
+    tool_nice: int = Field(
+        0, ge=0, le=19, description="How nice tools are; 19 leaves most to others."
+    )
+    tool_io_class: Literal["best-effort", "idle"] | None = Field(
+        None,
+        description="The disk's time for tools: least of the usual class, or what is"
+        " left (Linux).",
+    )
+    tool_memory: Bytes | None = Field(
+        None,
+        ge=64 * 1024**2,
+        description="Memory a tool may take, such as 4G; see deployment.md (Linux).",
+    )
+    tool_file_size: Bytes | None = Field(
+        None, ge=1024, description="Size of any file a tool writes, such as 100G."
+    )
+    tool_wrapper: Words = Field(
+        (),
+        description="Words put before every tool's command, such as `chrt --idle 0`.",
+    )
+
     # Fonts for subtitles
     font_attachments: bool = Field(
         True, description="Whether mkvmerge attaches the fonts that subtitles need."
@@ -149,6 +202,16 @@ class Settings(BaseSettings):
         30.0, ge=0, description="Days a replaced original is kept for `sisyphus undo`."
     )
 
+    # Signed documents
+    signing_key_file: Path | None = Field(
+        None,
+        description="File with the key that documents are signed with; workers take"
+        " several, one a line.",
+    )
+    require_signed: bool = Field(
+        False, description="Whether a worker runs signed documents only."
+    )
+
     # The HTTP server
     server_host: str = Field(
         "127.0.0.1",
@@ -160,6 +223,9 @@ class Settings(BaseSettings):
     )
     server_token: SecretStr | None = Field(
         None, description="What callers must send as `Authorization: Bearer TOKEN`."
+    )
+    server_token_file: Path | None = Field(
+        None, description="File with that token, in its stead."
     )
 
     # Logs
@@ -201,8 +267,27 @@ class Settings(BaseSettings):
             )
         except ValidationError as error:
             known = list(cls.model_fields)
-            found = problems_of(error, known=known)
+            found = [_without_secret(p) for p in problems_of(error, known=known)]
             raise ConfigError("; ".join(map(str, found))) from None
+
+
+def environment_of_workers() -> dict[str, str]:
+    """Give what worker processes see of our environment: all but settings and secrets.
+
+    They are handed their settings otherwise, and a module that shows its environment must
+    not show the password of Redis.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.upper().startswith(PREFIX)
+    }
+
+
+def _without_secret(problem: Problem) -> Problem:
+    if problem.field in ("redis_url", "server_token"):
+        return Problem(problem.field, ABSENT, problem.expected)
+    return problem
 
 
 class _SeedVariables(PydanticBaseSettingsSource):

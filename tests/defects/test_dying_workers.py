@@ -221,7 +221,7 @@ def test_defect_14_heartbeats_outlive_a_server_that_does_not_answer(
             (beat,) = site.redis.keys("worker:*")
 
             os.kill(server.pid, signal.SIGSTOP)
-            eventually(lambda: "running encoders go on" in machine.log, 20)
+            eventually(lambda: "no job is taken until it is back" in machine.log, 20)
             os.kill(server.pid, signal.SIGCONT)
 
             eventually(lambda: "Redis is back" in machine.log)

@@ -95,7 +95,7 @@ def test_defect_05_an_end_that_cannot_be_told_now_is_told_later(tmp_path: Path) 
 
             server.kill()
             site.path("f.go").touch()
-            eventually(lambda: "waiting for Redis" in machine.log)
+            eventually(lambda: "has ended; Redis is told" in machine.log)
             server.start()
 
             assert site.until("j", "completed")["attempts"] == "1"

@@ -518,8 +518,8 @@ def test_waiting_documents_come_in_the_order_in_which_they_are_taken(
     fleet.push(document("first"), priority=5)
     fleet.store.cancel("b")
 
-    assert reads.waiting(10) == [document("first"), raws[0], raws[3]]
-    assert reads.waiting(2) == [document("first"), raws[0]]
+    assert reads.waiting(10) == ([document("first"), raws[0], raws[3]], True)
+    assert reads.waiting(2) == ([document("first"), raws[0]], True)
 
 
 def test_a_job_leads_to_the_session_that_holds_it(fleet: Fleet, reads: Reads) -> None:

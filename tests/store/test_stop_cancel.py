@@ -303,3 +303,39 @@ def test_the_other_worker_of_a_store_is_not_asked(
     orders = fleet.store.renew([Held("two"), Held(lease.session, "a", lease.token)])
     verdicts = [verdict for verdict, _ in orders.orders]
     assert verdicts == [Verdict.KEEP, Verdict.CANCEL]
+
+
+def called_off_with_two_documents(fleet: Fleet) -> bytes:
+    """Two documents of one id lie in lists, each called off there; the newer one."""
+    newer = document("a", extra=1)
+    fleet.store.submit("a", document("a"), 0, 0, "")
+    assert fleet.store.cancel("a") == "cancelled"
+    fleet.push(newer, priority=9)
+    lease = fleet.take(fleet.worker("hasty")).lease
+    fleet.store.settle(fleet.store.release(lease, {}))
+    assert fleet.store.cancel("a") == "cancelled"
+    return newer
+
+
+def test_two_documents_of_one_id_are_both_called_off(fleet: Fleet) -> None:
+    newer = called_off_with_two_documents(fleet)
+
+    assert fleet.nothing_for(fleet.worker())
+
+    assert fleet.state() == "cancelled"
+    assert fleet.client.get(fleet.keys.doc("a")) == newer
+    fleet.store.requeue("a")
+    assert fleet.waiting(0) + fleet.waiting(9) == [newer]
+
+
+def test_of_two_documents_called_off_the_newer_one_is_wanted_again(
+    fleet: Fleet,
+) -> None:
+    newer = called_off_with_two_documents(fleet)
+
+    fleet.store.requeue("a")
+
+    session = fleet.worker()
+    assert fleet.take(session).raw == newer
+    fleet.store.leave(session)
+    assert fleet.take(fleet.worker("next")).raw == newer

@@ -127,3 +127,15 @@ def test_a_mended_job_set_aside_leaves_no_old_document(fleet: Fleet) -> None:
     fleet.store.requeue("a")
 
     assert fleet.take(able).raw == mended
+
+
+def test_a_job_pushed_again_and_set_aside_keeps_its_priority(fleet: Fleet) -> None:
+    other = fleet.worker("other", ("ffmpeg", "mkvmerge"))
+    fleet.store.submit("a", document("a", "mkvmerge"), 5, 0, "")
+    fleet.store.settle(fleet.store.fail(fleet.take(other).lease, {}, {}))
+    fleet.push(document("a", "mkvmerge"))
+
+    assert fleet.nothing_for(fleet.worker("lacking", ("ffmpeg",)))
+
+    assert fleet.record()["priority"] == "5"
+    assert fleet.take(other).lease.job_id == "a"

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from sisyphus.machine import worker_id
 from sisyphus.store.replies import WorkerFacts
@@ -42,6 +43,26 @@ def test_a_worker_process_that_is_killed_costs_one_attempt_and_leaves_no_tool(
     (entry,) = site.attempts("j")
     assert entry["outcome"] == "crashed"
     assert "SIGKILL" in entry["cause"]
+
+
+def test_a_worker_that_was_killed_leaves_no_temporary_files(site: Site) -> None:
+    work = site.path("work")
+    work.mkdir()
+    machine = site.machine(workdir=str(work))
+    site.push("j", {"do": "tick", "file": str(site.path("ticks"))})
+    site.ticking("ticks")
+    before = set(work.rglob("*j-*"))
+    assert before
+
+    os.kill(machine.workers()[0], signal.SIGKILL)
+    eventually(lambda: len({line[0] for line in site.lines("ticks")}) == 2)
+
+    assert not before & set(work.rglob("*"))
+    machine.process.terminate()
+    eventually(lambda: "draining" in machine.log)
+    machine.process.terminate()
+    machine.process.wait()
+    assert not list(work.iterdir())
 
 
 def test_nothing_survives_a_supervisor_that_is_killed(site: Site, alive: Alive) -> None:
@@ -124,6 +145,40 @@ def test_a_stopped_supervisor_cannot_leave_an_encoder_beside_its_successor(
 
     assert not overlaps(site.lines("ticks"))
     os.kill(first.pid, signal.SIGCONT)
+
+
+def test_a_module_that_hears_nothing_ends_before_its_lease_does(site: Site) -> None:
+    first = site.machine("one")
+    site.push("j", {"do": "tick_deaf", "file": str(site.path("ticks"))})
+    site.ticking("ticks")
+    os.kill(first.pid, signal.SIGSTOP)
+    site.machine("two")
+
+    eventually(lambda: len({line[0] for line in site.lines("ticks")}) == 2)
+
+    assert "did not stop" in first.log
+    assert not overlaps(site.lines("ticks"))
+    os.kill(first.pid, signal.SIGCONT)
+
+
+def test_a_worker_that_nobody_renews_rests_whatever_it_is_told(site: Site) -> None:
+    machine = site.machine()
+    eventually(lambda: site.redis.scard("{queue}:idle") == 1)
+    (worker,) = machine.workers()
+    os.kill(machine.pid, signal.SIGSTOP)
+    eventually(site.store.recover)
+
+    began, used = time.monotonic(), cpu_of(worker)
+    with Path(f"/proc/{worker}/fd/0").open("wb", buffering=0) as orders:
+        eventually(lambda: orders.write(b"wake 0 \n") and time.monotonic() > began + 1)
+
+    assert cpu_of(worker) - used < 0.3
+    os.kill(machine.pid, signal.SIGCONT)
+
+
+def cpu_of(pid: int) -> float:
+    """CPU time of a process; the kernel's name for its clock, see clock_getcpuclockid."""
+    return time.clock_gettime((~pid << 3) | 2)
 
 
 def test_a_job_that_kills_its_workers_is_set_aside_with_its_history(site: Site) -> None:

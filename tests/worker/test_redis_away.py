@@ -87,7 +87,7 @@ def test_a_job_that_ends_while_redis_is_away_is_told_when_it_is_back(
 
     server.kill()
     site.path("f.go").touch()
-    eventually(lambda: "waiting for Redis" in machine.log)
+    eventually(lambda: "has ended; Redis is told" in machine.log)
     server.start()
 
     job = site.until("j", "completed")

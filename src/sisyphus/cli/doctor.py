@@ -24,6 +24,7 @@ from sisyphus.logs import redacted
 from sisyphus.settings import Settings
 from sisyphus.store import health
 from sisyphus.store.health import Finding, Severity
+from sisyphus.store.views import Profile
 
 _MARKS = {
     Severity.OK: ("✔", "green"),
@@ -48,23 +49,16 @@ def doctor(
     """
     settings = settings_of(redis_url, queue, roots=root, module_folders=modules)
     findings: list[tuple[str, Finding]] = []
+    last = ""
     for topic, finding in _all(settings):
-        shown = "" if findings and findings[-1][0] == topic else topic
+        heading = "redis" if topic in set(Profile) else topic
+        shown = "" if heading == last else heading
+        last = heading
         findings.append((topic, finding))
         if not as_json:
             _show(shown, finding)
     if as_json:
-        render.emit_json(
-            [
-                {
-                    "topic": topic,
-                    "severity": finding.severity,
-                    "what": finding.what,
-                    "mend": finding.mend,
-                }
-                for topic, finding in findings
-            ]
-        )
+        render.emit_json([_row(topic, finding) for topic, finding in findings])
     else:
         _sum_up([finding.severity for _, finding in findings])
     wrong = any(finding.severity is Severity.ERROR for _, finding in findings)
@@ -73,28 +67,62 @@ def doctor(
 
 def _all(settings: Settings) -> Iterator[tuple[str, Finding]]:
     yield from machine_findings(settings)
-    url = redacted(settings.redis_url)
     try:
         with Client(settings=settings) as client:
-            server = client.server()
-            yield "redis", ok(url)
-            for finding in health.findings(server):
-                yield "redis", finding
-            paused, workers = client.queue().paused, len(client.workers())
+            client.reads.now()  # whatever else may be asked: is it there, are we let in?
+            yield "redis", ok(redacted(settings.redis_url))
+            yield from _of_server(client)
+            yield from _of_queue(client, settings)
     except StoreUnavailable as error:
         mend = "start it, or name another: --redis-url URL or SISYPHUS_REDIS_URL"
-        yield "redis", Finding(Severity.ERROR, f"{error.message} ({url})", mend)
-        return
+        yield "redis", Finding(Severity.ERROR, error.message, mend)
     except (StoreRefused, ConfigError) as error:
         mend = "mend that, or name another: --redis-url"
         yield "redis", Finding(Severity.ERROR, error.message, mend)
+
+
+def _of_server(client: Client) -> Iterator[tuple[str, Finding]]:
+    try:
+        server = client.server()
+    except StoreRefused as error:
+        what = f"its settings cannot be checked: {error.message}"
+        yield "redis", Finding(Severity.WARNING, what, "allow this user INFO")
         return
+    kept = health.durability(server)
+    for finding in health.findings(server):
+        yield (server.profile if finding == kept else "redis"), finding
+
+
+def _of_queue(client: Client, settings: Settings) -> Iterator[tuple[str, Finding]]:
+    if missing := client.reads.denied():
+        found = health.rights_missing(missing)
+        yield "redis", found
+        if found.severity is Severity.ERROR:
+            return
+    queue, workers = client.queue(), len(client.workers())
     said = f"{settings.queue!r}, {render.count(workers, 'worker')} alive"
-    if paused:
+    if others := client.reads.elsewhere():
+        what = health.other_database(settings, others)
+        yield (
+            "queue",
+            Finding(Severity.WARNING, what, "--redis-url, SISYPHUS_REDIS_URL"),
+        )
+    elif queue.paused:
         mend = "sisyphus queue resume"
         yield "queue", Finding(Severity.WARNING, f"{said}, paused", mend)
     else:
         yield "queue", ok(said)
+
+
+def _row(topic: str, finding: Finding) -> dict[str, str]:
+    profile = {"profile": topic} if topic in set(Profile) else {}
+    return {
+        "topic": "durability" if profile else topic,
+        "severity": finding.severity,
+        "what": finding.what,
+        "mend": finding.mend,
+        **profile,
+    }
 
 
 def _show(topic: str, finding: Finding) -> None:

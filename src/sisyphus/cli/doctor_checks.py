@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sisyphus import __version__
 from sisyphus.errors import ConfigError, JobError, ToolMissing
+from sisyphus.limits import Limits, memory_keeper
 from sisyphus.modules.registry import Registry
 from sisyphus.modules.tool import Tools
 from sisyphus.settings import Settings
@@ -38,6 +39,7 @@ def machine_findings(settings: Settings) -> Iterator[tuple[str, Finding]]:
         yield "roots", folder_finding(folder, "--root")
     workdir = settings.workdir or Path(tempfile.gettempdir())
     yield "temporary", folder_finding(workdir, "SISYPHUS_WORKDIR")
+    yield from (("limits", finding) for finding in limit_findings(settings, tools))
     yield from (("modules", finding) for finding in module_findings(settings))
 
 
@@ -108,6 +110,20 @@ def folder_finding(folder: Path, setting: str) -> Finding:
     if free < LOW_DISK_BYTES:
         return Finding(Severity.WARNING, shown, "make room, or use another disk")
     return ok(shown)
+
+
+def limit_findings(settings: Settings, tools: Tools) -> Iterator[Finding]:
+    """Say which limits tools have, if any, and what keeps them."""
+    limits = Limits.of(settings)
+    try:
+        limits = limits.found(tools.find)
+    except ToolMissing as error:
+        yield Finding(Severity.ERROR, error.message, "mend the setting tool_wrapper")
+    if told := limits.told():
+        yield ok(", ".join(told))
+    if limits.memory and memory_keeper() == "nothing":
+        mend = "use tool_wrapper for it, or take tool_memory out"
+        yield Finding(Severity.WARNING, "tool_memory has no effect here", mend)
 
 
 def module_findings(settings: Settings) -> Iterator[Finding]:

@@ -26,6 +26,8 @@ from sisyphus.errors import StoreError
 from sisyphus.lifecycle import JobState
 from sisyphus.store.views import JobView, LogLine, WorkerView
 
+MOST_LISTED = 10_000
+
 app = group("List, watch, cancel and repeat jobs; read their logs.")
 
 
@@ -35,7 +37,10 @@ def list_jobs(
         JobState | None, typer.Option("--state", "-s", help="Only jobs in this state.")
     ] = None,
     limit: Annotated[
-        int, typer.Option("--limit", "-n", min=1, metavar="N", help="How many.")
+        int,
+        typer.Option(
+            "--limit", "-n", min=1, max=MOST_LISTED, metavar="N", help="How many."
+        ),
     ] = 30,
     offset: Annotated[
         int, typer.Option(min=0, metavar="N", help="How many to leave out.")

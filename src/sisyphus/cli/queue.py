@@ -11,9 +11,11 @@ from rich.text import Text
 
 from sisyphus.cli import render
 from sisyphus.cli.documents import as_text
-from sisyphus.cli.options import AsJson, Queue, RedisUrl, connected, group
+from sisyphus.cli.options import AsJson, Queue, RedisUrl, connected, group, settings_of
 from sisyphus.client import Client
 from sisyphus.errors import ConfigError, WrongState
+from sisyphus.logs import redacted
+from sisyphus.store.health import other_database
 from sisyphus.store.views import QueueView, Rejected
 
 app = group("Look at the queue, pause it, mend what it rejected.")
@@ -30,12 +32,16 @@ def show(
     as_json: AsJson = False, redis_url: RedisUrl = None, queue: Queue = None
 ) -> None:
     """Count what lies where."""
-    with connected(redis_url, queue) as client:
-        view = client.queue()
+    settings = settings_of(redis_url, queue)
+    with Client(settings=settings) as client:
+        view, others = client.queue(), client.reads.elsewhere()
+    if others:
+        render.warn(other_database(settings, others))
     if as_json:
         render.emit_json(view)
         return
-    render.show(render.facts(facts(view)))
+    at = render.plain(redacted(settings.redis_url), render.QUIET)
+    render.show(render.facts([*facts(view), ("redis", at)]))
 
 
 def facts(view: QueueView) -> list[tuple[str, Any]]:

@@ -33,6 +33,10 @@ EVENTS = 100
 TITLES = 40
 """Of so many events the jobs' titles are looked up."""
 LISTEN_SECONDS = 2.0
+REST_SECONDS = 0.25
+"""Between two readings of events: where much happens, not every event gets a frame."""
+LEAST_EVENTS = 3
+WORKERS_ONCE = 50
 RECENT = timedelta(minutes=15)
 
 app = single()
@@ -139,6 +143,7 @@ def _listen(client: Client, after: str, events: deque[Event], says: int) -> None
             events.extendleft(found)
             with suppress(BlockingIOError):
                 os.write(says, b"!")
+            pause.wait(REST_SECONDS)
 
 
 @contextmanager
@@ -166,9 +171,10 @@ def _wants_to_leave(keyboard: int) -> bool:
 
 def draw(picture: Picture, rows: int, height: int | None = None) -> RenderableType:
     """Lay out one frame; ``height`` is that of the screen, if it is to be filled."""
-    workers = _workers(picture)
-    used = 7 + max(1, len(picture.workers)) + bool(picture.away)
-    room = max(3, rows - used) if height else rows
+    most = max(1, rows - 8 - LEAST_EVENTS) if height else WORKERS_ONCE
+    workers, lines = _workers(picture, most)
+    used = 7 + lines + bool(picture.away)
+    room = max(LEAST_EVENTS, rows - used) if height else rows
     parts: list[RenderableType] = [_headline(picture), _counts(picture.queue), ""]
     if picture.away:
         away = picture.away.rstrip(".")
@@ -205,11 +211,15 @@ def _counts(queue: QueueView) -> Text:
     return Text.assemble(*words)
 
 
-def _workers(picture: Picture) -> RenderableType:
+def _workers(picture: Picture, most: int) -> tuple[RenderableType, int]:
+    """Lay out the workers, those at work first; tells how many lines that takes."""
     if not picture.workers:
         hint = "no worker is alive: `sisyphus worker` starts one"
         waits = picture.queue.queued > 0
-        return Text(hint, style="yellow" if waits else render.QUIET)
+        return Text(hint, style="yellow" if waits else render.QUIET), 1
+    shown = list(picture.workers)
+    if len(shown) > most:
+        shown = sorted(shown, key=lambda worker: worker.job_id is None)[:most]
     table = Table.grid(padding=(0, 2, 0, 0), expand=True)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
@@ -218,7 +228,7 @@ def _workers(picture: Picture) -> RenderableType:
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True, justify="right", min_width=4)
     table.add_column(no_wrap=True, min_width=18)
-    for worker in picture.workers:
+    for worker in shown:
         busy = worker.job_id is not None
         percent = worker.percent
         table.add_row(
@@ -230,7 +240,10 @@ def _workers(picture: Picture) -> RenderableType:
             "" if percent is None else f"{percent:.0f}%",
             render.plain(render.speed(worker.info), render.QUIET),
         )
-    return table
+    if not (others := len(picture.workers) - len(shown)):
+        return table, len(shown)
+    said = f"and {others} more workers: sisyphus workers list"
+    return Group(table, Text(said, style=render.QUIET)), len(shown) + 1
 
 
 def _events(picture: Picture, room: int) -> RenderableType:

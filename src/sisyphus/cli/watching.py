@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.live import Live
@@ -83,12 +84,23 @@ def follow(
         open_ones = {job.job_id for job in jobs.values() if not job.ended}
         if not open_ones:
             return
-        events = client.reads.events(after, block=TICK_SECONDS)
-        after = events[-1].entry if events else after
+        after, changed = _await_change(client, after, open_ones)
         ticks += 1
-        changed = {event.job_id for event in events} & open_ones
         if ticks % LOOK_AGAIN_TICKS == 0:
             changed = open_ones
+
+
+def _await_change(
+    client: Client, after: str, job_ids: Collection[str]
+) -> tuple[str, set[str]]:
+    """Read events for a tick, or until one is about these jobs: others may be many."""
+    end = time.monotonic() + TICK_SECONDS
+    while True:
+        events = client.reads.events(after, block=max(0.0, end - time.monotonic()))
+        after = events[-1].entry if events else after
+        changed = {event.job_id for event in events if event.job_id in job_ids}
+        if changed or time.monotonic() >= end:
+            return after, changed
 
 
 def _look(client: Client, job: Followed) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,7 +17,10 @@ from sisyphus.cli.options import (
     settings_of,
     single,
 )
+from sisyphus.signatures import required_keys
 from sisyphus.worker.supervisor import Supervisor
+
+logger = logging.getLogger(__name__)
 
 app = single()
 
@@ -74,6 +78,10 @@ def worker(
             min=1, metavar="N", help="Jobs after which a process is replaced."
         ),
     ] = None,
+    require_signed: Annotated[
+        bool,
+        typer.Option("--require-signed", help="Run only jobs signed with our key."),
+    ] = False,
     redis_url: RedisUrl = None,
     queue: Queue = None,
 ) -> None:
@@ -94,8 +102,15 @@ def worker(
         on_drain=on_drain,
         drain_timeout=drain_timeout,
         max_jobs=max_jobs,
+        require_signed=require_signed or None,
     )
     logs.configure(settings.log_level, settings.log_json)
+    if logs.has_password(redis_url or ""):
+        logger.warning(
+            "everybody on this machine can read the password on the command line: set"
+            " redis_password_file instead"
+        )
+    required_keys(settings)  # refused here, not by each process that is started
     raise typer.Exit(Supervisor(settings).run())
 
 

@@ -28,7 +28,7 @@ _FRAMED_CODECS = frozenset(
     }
 )
 """Codecs whose packets stay what they are in every container; PCM's do not."""
-_RHYTHM = re.compile(r"(dup|drop)_frames=(\d+)")
+_RHYTHM = re.compile(r"(dup|drop)_frames=(\d{1,15})(?!\d)")
 
 
 @dataclass

@@ -11,6 +11,10 @@ from typing import Any
 
 from sisyphus.media.progress import Pace, Reading
 
+MOST_CHARACTERS = 1_000_000
+"""Of a block; what has more is none, and is not kept in memory."""
+_PER_LINE = 50
+_LARGEST = 1e15
 _LABEL = re.compile(r"(?:\[[\d:]+\] )?([A-Za-z][A-Za-z ]*):(?: (\{))?")
 
 
@@ -23,6 +27,7 @@ class Blocks:
     def __init__(self) -> None:
         self._label = ""
         self._lines: list[str] = []
+        self._size = 0
         self.inside = False
         """Whether the last line belongs to a block."""
 
@@ -33,9 +38,12 @@ class Blocks:
             self._label, self._lines = found[1], []
         opens = line == "{" or bool(found and found[2])
         if self._label and opens and not self._lines:
-            self._lines = ["{"]
+            self._lines, self._size = ["{"], 0
         elif self._lines:
             self._lines.append(line)
+            self._size += len(line) + _PER_LINE
+            if self._size > MOST_CHARACTERS:
+                self._label, self._lines = "", []
         elif not found:
             self._label = ""
         self.inside = bool(self._lines)
@@ -45,7 +53,10 @@ class Blocks:
         self._label, self._lines = "", []
         try:
             content = json.loads(text)
-        except ValueError:  # torn by another line: the next block will do
+        except (
+            ValueError,
+            RecursionError,
+        ):  # torn by another line: the next block will do
             return None
         return label, content
 
@@ -82,20 +93,20 @@ class HandbrakeProgress:
             return None
         state = block[1].get("State")
         if state == "WORKDONE":
-            self.error = int(block[1].get("WorkDone", {}).get("Error", 0))
+            self.error = int(_number(_members(block[1], "WorkDone"), "Error", 0))
         # Scanning has a progress of its own, which says nothing of the work.
         if state != "WORKING":
             return None
-        return self._reading(block[1].get("Working", {}))
+        return self._reading(_members(block[1], "Working"))
 
     def finished(self) -> Reading:
         """Give the last reading of a run that ended well."""
         return Reading(percent=100.0, frame=self.total, total=self.total, eta=0.0)
 
     def _reading(self, facts: Mapping[str, Any]) -> Reading | None:
-        passes = max(1, int(facts.get("PassCount", 1)))
-        before = max(0, int(facts.get("Pass", 1)) - 1)
-        share = (before + float(facts.get("Progress", 0.0))) / passes
+        passes = max(1, int(_number(facts, "PassCount", 1)))
+        before = max(0, int(_number(facts, "Pass", 1)) - 1)
+        share = (before + _number(facts, "Progress", 0.0)) / passes
         share = max(self._share or 0.0, min(1.0, share))
         rate = self._pace.note(share)
         if share == self._share:
@@ -111,6 +122,19 @@ class HandbrakeProgress:
             speed=films * self.duration if films and self.duration else None,
             eta=(1 - share) / rate if rate else None,
         )
+
+
+def _members(block: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = block.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _number(facts: Mapping[str, Any], name: str, otherwise: float) -> float:
+    """Read a number; JSON may hold some that are none, or larger than any here."""
+    value = facts.get(name)
+    if isinstance(value, int | float) and abs(value) < _LARGEST:
+        return value
+    return otherwise
 
 
 _STAMP = re.compile(r"\[[\d:]+\] ")

@@ -7,6 +7,7 @@ second they drop without a word unless it is written into their parameters.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, replace
@@ -271,7 +272,7 @@ def _mastering(row: Mapping[str, Any]) -> Mastering | None:
             )
         }
         bright, dark = _ratio(row["max_luminance"]), _ratio(row["min_luminance"])
-    except (KeyError, ValueError, ZeroDivisionError):  # only one half is there
+    except (KeyError, ValueError, ArithmeticError):  # only one half is there
         return None
     return Mastering(**found, brightest=bright, darkest=dark) if bright > 0 else None
 
@@ -279,11 +280,14 @@ def _mastering(row: Mapping[str, Any]) -> Mastering | None:
 def _light(row: Mapping[str, Any]) -> Light | None:
     try:
         found = Light(int(row["max_content"]), int(row["max_average"]))
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError, OverflowError):
         return None
     return found if found.brightest or found.average else None
 
 
 def _ratio(value: Any) -> float:
     above, _, below = str(value).partition("/")
-    return float(above) / float(below or 1)
+    found = float(above) / float(below or 1)
+    if not math.isfinite(found):
+        raise ValueError(f"{value} is no number")
+    return found

@@ -12,6 +12,7 @@ from typing import BinaryIO
 _EBML = 0x1A45DFA3
 _SEGMENT = 0x18538067
 _VOID = 0xEC
+_FAR = 1 << 42
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,15 @@ def enter_segment(file: BinaryIO) -> bool:
     header = read_length(file)
     if header is None:
         return False
-    file.seek(header, 1)
+    _skip(file, header)
     while (identifier := read_identifier(file)) == _VOID:
-        file.seek(read_length(file) or 0, 1)
+        _skip(file, read_length(file) or 0)
     return identifier == _SEGMENT
+
+
+def _skip(file: BinaryIO, length: int) -> None:
+    # A header may claim more than a file system can have: no place to go to.
+    file.seek(min(length, _FAR), 1)
 
 
 def read_identifier(file: BinaryIO) -> int | None:

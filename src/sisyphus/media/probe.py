@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ _FIELDS = (
     ":stream_tags:stream_side_data"
 )
 _CLAIM_TOLERANCE = 0.02
+_COUNT = re.compile(r"\d{1,15}")
 _PACKET = re.compile(r"(\d+),([A-Z_]*)")
 _FIRST_PACKETS = ("%+#2", "%+#300")
 """A film that begins in the middle of a scene shows nothing for a while."""
@@ -257,10 +259,13 @@ def film_of(path: Path, printed: Printed) -> Film:
         lines = printed.err.strip().splitlines()
         raise Unreadable(lines[-1] if lines else f"ffprobe: {printed.exit_code}")
     try:
-        answer = json.loads(printed.out)
-        header = answer["format"]
-    except (ValueError, KeyError) as error:
+        return _film(path, json.loads(printed.out))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Unreadable(f"ffprobe printed no facts ({error})") from None
+
+
+def _film(path: Path, answer: Any) -> Film:
+    header = answer["format"]
     return Film(
         path=path,
         formats=frozenset(str(header.get("format_name", "")).split(",")),
@@ -279,7 +284,7 @@ def _stream(row: Mapping[str, Any]) -> Stream:
         kind=row.get("codec_type", "unknown"),
         codec=row.get("codec_name", ""),
         duration=duration,
-        claimed_frames=int(frames) if frames and str(frames).isdecimal() else None,
+        claimed_frames=int(str(frames)) if _COUNT.fullmatch(str(frames)) else None,
         fps=ratio(row.get("avg_frame_rate", "")),
         interlaced=row.get("field_order", "progressive")
         not in ("progressive", "unknown"),
@@ -296,7 +301,7 @@ def _stream(row: Mapping[str, Any]) -> Stream:
 def _frames(printed: Printed) -> list[Mapping[str, Any]]:
     try:
         return list(json.loads(printed.out)["frames"])
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return []
 
 
@@ -333,9 +338,9 @@ def _tag(tags: Mapping[str, Any], name: str) -> str | None:
 def _number(text: Any) -> float | None:
     try:
         value = float(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
-    return value if value > 0 else None
+    return value if 0 < value < math.inf else None
 
 
 def ratio(text: str) -> float | None:
@@ -346,7 +351,7 @@ def ratio(text: str) -> float | None:
 
 
 def _clock(text: str | None) -> float | None:
-    found = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", text or "")
+    found = re.fullmatch(r"(\d{1,6}):(\d\d):(\d\d(?:\.\d+)?)", text or "")
     if not found:
         return None
     hours, minutes, seconds = found.groups()

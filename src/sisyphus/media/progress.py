@@ -8,8 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-_FRAME = re.compile(r"frame=\s*(\d+)")
-_TIME = re.compile(r"out_time_us=\s*(\d+)")
+# No more digits than a number of a tool has: what has more is garbage.
+_FRAME = re.compile(r"frame=\s*(\d{1,15})(?!\d)")
+_TIME = re.compile(r"out_time_us=\s*(\d{1,18})(?!\d)")
 _GUI = re.compile(r"#GUI#(progress|error|warning) ?(.*)")
 
 

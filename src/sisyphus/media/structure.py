@@ -75,7 +75,7 @@ def _walk(
                 return gap
         elif identifier not in known and not _is_followed(file, body + length, end):
             return place
-        file.seek(body + length)
+        file.seek(min(body + length, end))
     return None
 
 

@@ -17,14 +17,12 @@ PLAIN, BOLD = 400, 700
 # Up to the last field that matters; both versions have the same so far.
 _STYLE = "Name, Fontname, Fontsize, Primary, Secondary, Outline, Back, Bold, Italic"
 _EVENT = "Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text"
-_SECTION = re.compile(r"\s*\[\s*([^]]*[a-z][^]]*?)\s*\]", re.ASCII)
-_SHOUTED = re.compile(
-    r"\s*\[\s*(SCRIPT INFO|V4\+{0,2} STYLES|EVENTS|FONTS|GRAPHICS)\s*\]", re.IGNORECASE
-)
+_SECTION = re.compile(r"\s*\[([^]]*)\]")
+_LETTER = re.compile(r"[a-z]")
+_SHOUTED = re.compile(r"SCRIPT INFO|V4\+{0,2} STYLES|EVENTS|FONTS|GRAPHICS")
 _HEAD = re.compile(r"\s*\[\s*(script info|v4\+{0,2} styles)\s*\]", re.IGNORECASE)
 _ENTRY = re.compile(r"\s*(format|style|dialogue)\s*:\s*", re.IGNORECASE)
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_OVERRIDES = re.compile(r"\{([^}]*)\}")
 _TAG = re.compile(
     r"\\(?P<name>fn|b(?!e|lur|ord)|i(?!clip)|r|p(?!os|bo))(?P<value>[^\\()]*)"
 )
@@ -140,7 +138,7 @@ def _decoded(data: bytes, charset: str | None) -> tuple[str, bool]:
         pass
     try:
         return data.decode(charset or "", "replace"), True
-    except LookupError:
+    except (LookupError, ValueError):  # no such encoding, or none of texts
         return data.decode("latin-1"), False
 
 
@@ -163,8 +161,8 @@ class _Parts:
     def read(self, text: str) -> None:
         section = font = ""
         for line in _LINE_END.split(text.lstrip("\ufeff")):
-            if heading := _SECTION.match(line) or _SHOUTED.match(line):
-                section, font = heading[1].lower(), ""
+            if (heading := _heading(line)) is not None:
+                section, font = heading, ""
             elif section == "fonts":
                 if line.startswith("fontname:"):
                     font = line.partition(":")[2].strip()
@@ -237,7 +235,7 @@ class _Parts:
         own = style = self._style(name)
         now = plain = (style.family, style.weight, style.italic)
         drawing = False
-        for number, piece in enumerate(_OVERRIDES.split(text)):
+        for number, piece in enumerate(_pieces(text)):
             if number % 2 == 0:
                 if not drawing and _BREAK.sub("", piece).strip():
                     yield now, style.styles[0], now != plain
@@ -277,6 +275,24 @@ class _Parts:
             except binascii.Error:
                 continue
         return found
+
+
+def _heading(line: str) -> str | None:
+    """Read the name of a section; nothing from a line that begins none."""
+    found = _SECTION.match(line)
+    name = found[1].strip() if found else ""
+    return name.lower() if _LETTER.search(name) or _SHOUTED.fullmatch(name) else None
+
+
+def _pieces(text: str) -> list[str]:
+    """Cut a line at its tags: text, tags, text ... text."""
+    found, place = [], 0
+    while (start := text.find("{", place)) >= 0:
+        if (end := text.find("}", start)) < 0:
+            break  # a brace that is never closed is text
+        found += [text[place:start], text[start + 1 : end]]
+        place = end + 1
+    return [*found, text[place:]]
 
 
 def _fields(text: str) -> Sequence[str]:

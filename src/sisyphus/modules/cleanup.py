@@ -38,6 +38,11 @@ class Cleanup(Module):
     def __init__(self, settings: ModuleSettings) -> None:
         super().__init__(settings)
         self._operations = list(self.settings.operations())
+        self._takers: dict[Path, list[int]] = {}
+        """Numbers of the operations that take a file away; there may be thousands."""
+        for number, operation in enumerate(self._operations):
+            if operation.takes_away:
+                self._takers.setdefault(operation.path, []).append(number)
         self._originals: dict[Path, Fingerprint | None] = {}
         """What is to be replaced, as it was when the job began."""
 
@@ -140,14 +145,15 @@ class Cleanup(Module):
         operation = self._operations[number]
         if os.path.lexists(operation.path):
             return False
-        later = [
-            other
-            for other in self._operations[number:]
-            if other.path == operation.path and other.takes_away
-        ]
+        takers = self._takers.get(operation.path, [])
+        if not takers or takers[-1] < number:
+            return False
         if operation.verb == "verify_exists":
-            return any(other.target and made(other.target) for other in later)
-        return bool(later and operation.target and made(operation.target))
+            later = (
+                self._operations[taker].target for taker in takers if taker > number
+            )
+            return any(target and made(target) for target in later)
+        return bool(operation.target and made(operation.target))
 
 
 def _is_between(operation: Operation) -> bool:

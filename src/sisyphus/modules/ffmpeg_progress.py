@@ -25,7 +25,7 @@ _FRAME_FOR_FRAME = words(
 _UNLESS_TOLD = words("bwdif yadif")
 """Filters that may make two frames of one, but not by themselves."""
 _CUTS = ("ss", "to", "t")
-_DURATION_LINE = re.compile(r"\s*Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
+_DURATION_LINE = re.compile(r"\s*Duration: (\d{1,6}):(\d\d):(\d\d(?:\.\d+)?)")
 
 
 def progress_of(

@@ -24,7 +24,7 @@ from pydantic import (
 
 from sisyphus.modules.base import ModuleSettings
 from sisyphus.modules.ffmpeg_options import PICTURES, check_format, check_options
-from sisyphus.modules.fields import InputFile, OutputFile
+from sisyphus.modules.fields import InputFile, OutputFile, shown
 from sisyphus.modules.options import Allowed, OptionValue
 from sisyphus.modules.verifying import VerifiedSettings
 
@@ -238,7 +238,7 @@ class FfmpegSettings(VerifiedSettings):
         if not older and isinstance(sources, list):
             twice = [source for source in sources if sources.count(source) > 1]
             if twice:
-                raise ValueError(f"sources names {twice[0]} twice")
+                raise ValueError(f"sources names {shown(twice[0])} twice")
         maps = renamed.get("output_maps")
         for number, entry in enumerate(maps if isinstance(maps, list) else ()):
             if not older and isinstance(entry, dict) and not _has_options(entry):

@@ -138,6 +138,11 @@ def declared_paths(settings: BaseModel) -> tuple[list[Path], list[Path]]:
     )
 
 
+def shown(path: Any) -> str:
+    """Write a path for the message of a validator, which must be UTF-8."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
 def declared_files(settings: BaseModel, field: str = "") -> Iterator[DeclaredFile]:
     """List the files that settings name, each with its field below ``field``."""
     for name, info in type(settings).model_fields.items():

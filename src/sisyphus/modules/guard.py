@@ -3,7 +3,7 @@
 A program of its own that imports nothing of Sisyphus, so that it starts fast and cannot
 be taken down by a module. ``run_tool`` starts it in a session of its own, with::
 
-    LIFE REPORT DEADLINE OFFSET GRACE_MS STOP_SIGNAL ARGV...
+    LIFE REPORT DEADLINE OFFSET GRACE_MS STOP_SIGNAL LIMITS ARGV...
 
 - LIFE: a pipe from the worker. Its end means that the worker is gone: kill all. Bytes
   are orders: ``T`` stop politely, ``K`` kill all, ``P`` pause, ``C`` continue.
@@ -11,13 +11,15 @@ be taken down by a module. ``run_tool`` starts it in a session of its own, with:
 - DEADLINE, OFFSET: a file (or -1) that holds there a moment of CLOCK_BOOTTIME in ms, 0
   for none. Others move it forward; once it has passed, all is killed. So a worker that
   hangs or is cut off cannot keep a tool running.
+- LIMITS: ``NICE IO MEMORY FILE_SIZE GROUP``, one word for the shell; 0 for none. GROUP is
+  a control group to be made for the tool, or nothing.
 
 On Linux every descendant is found, whatever session it moved to, because orphans
 become the guard's children. Elsewhere the tool's process group is all there is.
 """
 
 # Importing pathlib would cost as much as everything else together.
-# ruff: noqa: PTH110, PTH123, PTH208
+# ruff: noqa: PTH102, PTH106, PTH110, PTH123, PTH208
 
 from __future__ import annotations
 
@@ -44,6 +46,15 @@ _IGNORED = (
 _RESTORED = (*_IGNORED, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ)
 _LOOK_AGAIN_MS = 1000
 """How long at most to trust a deadline that was read: it is also moved backward."""
+_IOPRIO_SET = {
+    "x86_64": 251,
+    "aarch64": 30,
+    "riscv64": 30,
+    "armv7l": 314,
+    "ppc64le": 273,
+    "s390x": 282,
+}
+"""The number of the system call, for which Python has no name."""
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -61,13 +72,92 @@ def _send(pid: int, number: int) -> None:
         os.kill(pid, number)
 
 
+class Limits:
+    """What the tool may take; ``bind`` is for the process that becomes the tool."""
+
+    def __init__(self, word: str) -> None:
+        *numbers, self.group = word.split(" ", 4)
+        self.nice, self.io, self.memory, self.file_size = map(int, numbers)
+
+    def make_group(self) -> None:
+        """Make the tool's control group; without one, each process is limited."""
+        if not self.group:
+            return
+        with suppress(OSError):
+            os.mkdir(self.group)
+        if not _wrote(self.group + "/memory.max", self.memory):
+            self.remove_group()
+            return
+        # One process alone must not be killed: the rest would go on to a false end.
+        _wrote(self.group + "/memory.oom.group", 1)
+        # Or the tool would be slowed down without end instead of stopped.
+        _wrote(self.group + "/memory.swap.max", 0)
+
+    def bind(self) -> None:
+        """Put the limits on this process; none is put above one that is there."""
+        _be_nice(self.nice)
+        if self.io and (number := _IOPRIO_SET.get(os.uname().machine)) and _LINUX:
+            ctypes.CDLL(None).syscall(number, 1, 0, self.io)
+        _limit(resource.RLIMIT_CORE, 0)
+        if self.file_size:
+            _limit(resource.RLIMIT_FSIZE, self.file_size)
+        in_group = self.group and _wrote(self.group + "/cgroup.procs", 0)
+        if self.memory and _LINUX and not in_group:
+            # Not the address space: encoders reserve far more of it than they use.
+            _limit(resource.RLIMIT_DATA, self.memory)
+
+    def memory_was_short(self) -> bool:
+        """Tell whether the kernel has killed for the control group's limit."""
+        if self.group:
+            with suppress(OSError), open(self.group + "/memory.events") as file:
+                found = [line.split() for line in file]
+                return any(int(n) for name, n in found if name == "oom_kill")
+        return False
+
+    def remove_group(self) -> None:
+        """End what is left in the control group, and remove it."""
+        if self.group:
+            _wrote(self.group + "/cgroup.kill", 1)
+            with suppress(OSError):
+                os.rmdir(self.group)
+        self.group = ""
+
+
+def _wrote(file: str, value: int) -> bool:
+    with suppress(OSError), open(file, "r+b", buffering=0) as opened:
+        return opened.write(str(value).encode()) > 0
+    return False
+
+
+def _be_nice(value: int) -> None:
+    now = os.getpriority(os.PRIO_PROCESS, 0)
+    if value > now:
+        os.setpriority(os.PRIO_PROCESS, 0, value)
+    # Where the kernel groups processes by their sessions, it shares the processor among
+    # groups: niceness counts within one only, and each tool has a session of its own.
+    if max(now, value) > 0:
+        _wrote("/proc/self/autogroup", max(now, value))
+
+
+def _limit(kind: int, value: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (value, value))
+
+
 class Guard:
     """The state of the one guard in this process."""
 
     def __init__(
-        self, life: int, deadline: tuple[int, int], grace_ms: int, stop_signal: int
+        self,
+        life: int,
+        deadline: tuple[int, int],
+        grace_ms: int,
+        stop_signal: int,
+        limits: Limits,
     ) -> None:
         self.life = life
+        self.limits = limits
         self.deadline_fd, self.deadline_at = deadline
         self.grace_ms = grace_ms
         self.stop_signal = stop_signal
@@ -90,9 +180,10 @@ class Guard:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         said, says = os.pipe()
         me = os.getpid()
+        self.limits.make_group()
         self.tool = os.fork()
         if self.tool == 0:
-            _become_tool(argv, me, says)
+            _become_tool(argv, me, says, self.limits)
         with suppress(OSError):  # the child does the same; the first one wins
             os.setpgid(self.tool, self.tool)
         os.close(says)
@@ -234,7 +325,7 @@ def _group_lives(group: int) -> bool:
     return True
 
 
-def _become_tool(argv: list[str], guard: int, says: int) -> None:
+def _become_tool(argv: list[str], guard: int, says: int, limits: Limits) -> None:
     try:
         os.setpgid(0, 0)
         # Should the guard be killed, the kernel at least kills the tool itself.
@@ -242,6 +333,7 @@ def _become_tool(argv: list[str], guard: int, says: int) -> None:
         if os.getppid() == guard:
             for number in _RESTORED:
                 signal.signal(number, signal.SIG_DFL)
+            limits.bind()
             os.execv(argv[0], argv)
     except OSError as error:
         os.write(says, str(error.errno or errno.ENOEXEC).encode())
@@ -281,15 +373,19 @@ def main(argv: list[str]) -> None:
         if inherited >= 0:
             os.set_inheritable(inherited, False)
     started = time.monotonic()
-    guard = Guard(life, (deadline, offset), grace_ms, stop_signal)
-    failed = guard.start(argv[6:])
+    limits = Limits(argv[6])
+    guard = Guard(life, (deadline, offset), grace_ms, stop_signal, limits)
+    failed = guard.start(argv[7:])
     guard.watch()
+    short = limits.memory_was_short()
+    limits.remove_group()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     facts = (
         f'{{"exit": {guard.exit_code or 0}, "reason": "{guard.reason}",'
         f' "errno": {failed}, "cpu": {used.ru_utime + used.ru_stime:.3f},'
         f' "peak": {used.ru_maxrss * (1024 if _LINUX else 1)},'
-        f' "wall": {time.monotonic() - started:.3f}}}\n'
+        f' "wall": {time.monotonic() - started:.3f},'
+        f' "out_of_memory": {"true" if short else "false"}}}\n'
     )
     with suppress(BrokenPipeError):  # nobody is left to be told
         os.write(report, facts.encode())

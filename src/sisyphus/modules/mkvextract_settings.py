@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from sisyphus.modules.base import ModuleSettings
-from sisyphus.modules.fields import InputFile, OutputFile
+from sisyphus.modules.fields import InputFile, OutputFile, shown
 
 MODES = {
     "tracks": "tracks",
@@ -125,7 +125,7 @@ class MkvextractSettings(ModuleSettings):
         for wanted in self.wanted():
             for path in files_of(wanted):
                 if path in taken:
-                    said = f"{wanted.path_field} is also {taken[path]}: {path}"
+                    said = f"{wanted.path_field} is also {taken[path]}: {shown(path)}"
                     raise ValueError(said)
                 taken[path] = wanted.path_field
         if len(taken) == 1:

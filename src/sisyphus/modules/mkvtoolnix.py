@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from sisyphus.errors import ToolFailed
+from sisyphus.errors import LimitReached, ToolFailed
 from sisyphus.media.progress import gui_line
 from sisyphus.modules.task import Task
 
@@ -22,6 +22,7 @@ def run_mkvtoolnix(task: Task, argv: Sequence[str]) -> list[str]:
 
     Raises:
         ToolFailed: it said so; with what it said.
+        LimitReached: it wanted more than the worker's limits allow.
     """
     name, *arguments = argv
     # In a file, where no name is taken for an option or for another such file.
@@ -37,6 +38,8 @@ def run_mkvtoolnix(task: Task, argv: Sequence[str]) -> list[str]:
             ok=(0, _WARNINGS),
             cwd=task.workdir,
         )
+    except LimitReached:
+        raise
     except ToolFailed as error:
         reason = "; ".join(errors) or error.message
         raise ToolFailed(

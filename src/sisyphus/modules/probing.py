@@ -11,6 +11,7 @@ from sisyphus.media.probe import Memory, Printed, Probe, Read, ReadLines
 from sisyphus.modules.task import Task
 
 _ANY_EXIT_STATUS = range(256)
+_LONGEST_ANSWER = 16 * 1024**2
 _TOLD_EACH = 5000
 """Lines after which a long count is told: whoever is silent for long counts as hung."""
 
@@ -18,15 +19,20 @@ _MEMORIES: WeakKeyDictionary[Task, Memory] = WeakKeyDictionary()
 
 
 def reader(task: Task) -> Read:
-    """Give what runs a probing tool: under the task's guard, and stopped with it."""
+    """Give what runs ffprobe: under the task's guard, and stopped with it."""
 
     def read(argv: Sequence[str]) -> Printed:
-        out: list[str] = []
+        # Into a file: a long tag makes lines longer than a log's may be.
+        answer = task.workdir / "probed.json"
+        answer.unlink(missing_ok=True)
+        ffprobe, *rest = argv
         err: list[str] = []
         result = task.tool(
-            argv, on_line=_into(out), on_stderr_line=_into(err), ok=_ANY_EXIT_STATUS
+            [ffprobe, "-o", answer, *rest],
+            on_stderr_line=_into(err),
+            ok=_ANY_EXIT_STATUS,
         )
-        return Printed(result.exit_code, "\n".join(out), "\n".join(err))
+        return Printed(result.exit_code, _beginning(answer), "\n".join(err))
 
     return read
 
@@ -72,6 +78,14 @@ def check_apart(
     if output.exists() and source.samefile(output):
         expected = f"must not be one of the sources, is {source}"
         raise InvalidSettings.of(Problem(task.field(field), str(output), expected))
+
+
+def _beginning(answer: Path) -> str:
+    try:
+        with answer.open(encoding="utf-8", errors="replace") as file:
+            return file.read(_LONGEST_ANSWER)
+    except FileNotFoundError:
+        return ""
 
 
 def _into(lines: list[str]) -> Callable[[str], bool]:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, NoReturn, Self
 
 from sisyphus.errors import InvalidSettings, Problem
+from sisyphus.limits import Limits
 from sisyphus.modules.base import Module, Patience
 from sisyphus.modules.chain import Before
 from sisyphus.modules.control import Control
@@ -192,13 +193,15 @@ class Task:
 
         Raises:
             ToolFailed: its exit status is not in ``ok``.
+            LimitReached: it wanted more than the worker's limits allow.
             ToolMissing: it is not installed.
             Stopped: the task has been asked to stop; the tool is gone.
         """
         self.control.raise_if_stopping()
         words = [os.fspath(w) if isinstance(w, os.PathLike) else str(w) for w in argv]
         words[0] = self.find_tool(words[0])
-        self.log("$ " + shlex.join(words))
+        limits = Limits.of(self.settings).found(self.find_tool)
+        self.log("$ " + shlex.join([*limits.wrapper, *words]))
         return run_tool(
             words,
             control=self.control,
@@ -212,6 +215,7 @@ class Task:
             deadline=self._deadline(patience),
             stop_signal=stop_signal,
             ok=ok,
+            limits=limits,
         )
 
     def _deadline(self, patience: Patience | None) -> tuple[int, int] | None:

@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from sisyphus.errors import TaskFailed, ToolFailed, ToolMissing
+from sisyphus.limits import Limits, clear_group
 from sisyphus.modules.base import Patience
 from sisyphus.modules.control import Control, StopReason
 from sisyphus.modules.environment import tool_environment
 from sisyphus.modules.leftovers import MARK, kill_leftovers
+from sisyphus.modules.tool_failure import failure_of
 from sisyphus.settings import Settings
 
 OnLine = Callable[[str], bool | None]
@@ -49,6 +51,9 @@ _PACKAGES = {
     "mkvpropedit": "mkvtoolnix",
     "HandBrakeCLI": "handbrake-cli",
 }
+
+
+NO_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,7 @@ def run_tool(
     deadline: tuple[int, int] | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
     ok: Sequence[int] = (0,),
+    limits: Limits = NO_LIMITS,
 ) -> ToolResult:
     r"""Run a program under a guard until it and all its descendants are gone.
 
@@ -109,7 +115,8 @@ def run_tool(
 
     Raises:
         ToolFailed: the exit status is not in ``ok``, or the guard was killed.
-        ToolMissing: ``argv[0]`` cannot be run.
+        LimitReached: the tool failed because it wanted more than ``limits`` allow.
+        ToolMissing: ``argv[0]``, or the wrapper, cannot be run.
         Stopped: ``control`` said stop, or the deadline passed; all processes are gone.
     """
     control.raise_if_stopping()
@@ -119,7 +126,9 @@ def run_tool(
     tail: deque[str] = deque(maxlen=TAIL_LINES)
     orders = (deadline or (-1, 0), grace, stop_signal)
     environment = tool_environment(env_extra)
-    with _started(words, orders, cwd, environment) as run, control.attach(run):
+    command = [*limits.wrapper, *words]
+    started = _started(command, orders, cwd, environment, limits)
+    with started as run, control.attach(run):
         run.pump(_keeping(tail, on_line), _keeping(tail, on_stderr_line))
     if run.report is not None:
         result = _result(words, tail, run.report)
@@ -137,9 +146,10 @@ def run_tool(
         )
     if run.report["errno"]:
         reason = os.strerror(run.report["errno"])
-        raise ToolMissing(f"{words[0]} cannot be run: {reason}")
+        raise ToolMissing(f"{command[0]} cannot be run: {reason}")
     if result.exit_code not in ok:
-        raise _failure(result)
+        short = run.report["out_of_memory"]
+        raise failure_of(words, result.exit_code, result.tail, limits, short)
     return result
 
 
@@ -168,33 +178,13 @@ def _result(
     )
 
 
-def _failure(result: ToolResult) -> ToolFailed:
-    name, code = _name(result.argv), result.exit_code
-    if code >= 0:
-        how = f"{name} ended with exit status {code}"
-    else:
-        how = f"{name} was killed by {_signal_name(-code)}"
-        if code == -signal.SIGKILL:
-            how += " (out of memory?)"
-    last = f": {result.tail[-1]}" if result.tail else ""
-    return ToolFailed(
-        how + last, argv=list(result.argv), exit_code=code, tail=list(result.tail)
-    )
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # real-time signals have no names
-        return f"signal {number}"
-
-
 @contextmanager
 def _started(
     argv: list[str],
     orders: tuple[tuple[int, int], float, int],
     cwd: Path | None,
     environment: Mapping[str, str],
+    limits: Limits,
 ) -> Iterator[_Run]:
     """Start guard and tool; when the block ends, however it ends, both are gone."""
     (deadline_fd, offset), grace, stop_signal = orders
@@ -211,6 +201,7 @@ def _started(
                 "-c",
                 *_GUARD,
                 *map(str, map(int, numbers)),
+                limits.for_guard(mark),
                 *argv,
             ],
             stdin=subprocess.DEVNULL,
@@ -270,8 +261,8 @@ class _Run:
         """Pass on all that the tool prints, until its guard has reported."""
         assert self._guard.stdout is not None and self._guard.stderr is not None
         streams = {
-            self._guard.stdout.fileno(): _Lines(on_line),
-            self._guard.stderr.fileno(): _Lines(on_stderr_line),
+            self._guard.stdout.fileno(): Lines(on_line),
+            self._guard.stderr.fileno(): Lines(on_stderr_line),
         }
         reported = False
         with selectors.DefaultSelector() as ready:
@@ -301,6 +292,7 @@ class _Run:
             self.report = json.loads(self._said)
         else:
             kill_leftovers(self._mark, self._guard.pid)
+            clear_group(self._mark)
         return False
 
     def close(self) -> None:
@@ -321,7 +313,7 @@ def _ignore(line: str) -> bool:
     return True
 
 
-class _Lines:
+class Lines:
     """Cuts a stream of bytes into lines of text."""
 
     def __init__(self, on_line: OnLine) -> None:

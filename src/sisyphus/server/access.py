@@ -6,10 +6,12 @@ import hmac
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sisyphus.errors import ConfigError
+from sisyphus.secret_files import secret_of
 from sisyphus.server.answers import Answer
 from sisyphus.settings import Settings
 
@@ -17,6 +19,21 @@ OPEN_PATH = "/status/health"
 """Answered to everybody: it says nothing but that the server lives."""
 SHORTEST_TOKEN = 16
 _TOO_LARGE = "the body has more than {} bytes (max_document_bytes)"
+
+
+def with_token(settings: Settings) -> Settings:
+    """Read the token from its file, if it has one.
+
+    Raises:
+        ConfigError: the file does not do, or the token is given twice.
+    """
+    file = settings.server_token_file
+    if file is None:
+        return settings
+    if settings.server_token is not None:
+        raise ConfigError("server_token_file: there is server_token as well; give one")
+    token = SecretStr(secret_of("server_token_file", file))
+    return settings.model_copy(update={"server_token": token})
 
 
 def refuse_open_doors(settings: Settings) -> None:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from sisyphus.server.access import Gate, refuse_open_doors
+from sisyphus.server.access import Gate, refuse_open_doors, with_token
 from sisyphus.server.answers import speak_json
 from sisyphus.server.desks import Desks
 from sisyphus.server.original import Original
@@ -26,7 +26,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     Raises:
         ConfigError: the settings would let everybody in, or are wrong.
     """
-    settings = settings or Settings.load()
+    settings = with_token(settings or Settings.load())
     refuse_open_doors(settings)
     desks = Desks(settings)
 

@@ -16,16 +16,18 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from sisyphus.errors import InvalidJob, StoreError, WrongState
+from sisyphus.errors import JobError, StoreError, WrongState
 from sisyphus.job import Job, json_object, parse_job
 from sisyphus.lifecycle import JobState
 from sisyphus.retries import backoff_seconds
 from sisyphus.server.desks import Desk
+from sisyphus.signatures import check
 from sisyphus.store.replies import Held, Lease, Taken, Verdict, WorkerFacts
 from sisyphus.store.views import JobView, SessionView
 
@@ -57,8 +59,12 @@ class Beat:
 # Handing out
 
 
-def poll(desk: Desk, caller: str) -> dict[str, Any] | None:
-    """Hand out the next job; nothing when there is none or the queue is paused."""
+def poll(desk: Desk, caller: str, keys: Sequence[bytes]) -> dict[str, Any] | None:
+    """Hand out the next job; nothing when there is none or the queue is paused.
+
+    With keys only a job that is signed with one of them: its worker gets the job written
+    anew, and cannot check that itself.
+    """
     session = f"{MARK}{uuid4()}"
     desk.store.register(session, _facts(session, caller))
     lent = None
@@ -68,8 +74,10 @@ def poll(desk: Desk, caller: str) -> dict[str, Any] | None:
             if not isinstance(reply, Taken):
                 break
             try:
+                if keys:
+                    check(reply.raw, keys)
                 lent = _in_named_form(reply.raw)
-            except InvalidJob as error:
+            except JobError as error:
                 _refuse(desk, reply, error, caller)
                 continue
             _log(desk, reply.lease, "info", f"handed out over HTTP to {caller}")
@@ -107,7 +115,7 @@ def _in_named_form(raw: bytes) -> dict[str, Any]:
     return dict(document)
 
 
-def _refuse(desk: Desk, taken: Taken, error: InvalidJob, caller: str) -> None:
+def _refuse(desk: Desk, taken: Taken, error: JobError, caller: str) -> None:
     now_ms = time.time_ns() // 1_000_000
     entry = {
         "attempt": taken.attempt,

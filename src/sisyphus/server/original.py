@@ -30,6 +30,7 @@ from sisyphus.server.answers import (
 )
 from sisyphus.server.desks import Desk, Desks
 from sisyphus.settings import Settings
+from sisyphus.signatures import required_keys
 from sisyphus.store.views import WorkerActivity, WorkerSign, WorkerView
 from sisyphus.version import VERSION
 
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 MOST_LISTED = 1000
 PAGE = 500
-_OURS = ("job_id", "added")
+_OURS = ("job_id", "added", "signature")
 _MEMBERS = [name for name in Job.model_fields if name not in _OURS]
 _STATUS = {WorkerActivity.STARTING: "startup", WorkerActivity.BUSY: "in_progress"}
 
@@ -77,6 +78,7 @@ class Original:
     def __init__(self, settings: Settings, desks: Desks) -> None:
         self._settings = settings
         self._desks = desks
+        self._keys = required_keys(settings)
         self._began = time.monotonic()
 
     def routes(self) -> APIRouter:
@@ -112,12 +114,13 @@ class Original:
     def show_queue(self, limit: Limit = MOST_LISTED) -> Answer:
         """List what waits, next first, and count it."""
         with self._desks.one() as desk:
-            raws, view = desk.reads.waiting(limit), desk.client.queue()
+            (raws, whole), view = desk.reads.waiting(limit), desk.client.queue()
+        counted = whole and view.queued <= limit
         found = [job for raw in raws if (job := _plain(raw)) is not None]
         return Answer(
             {
                 "queue": found,
-                "entries": len(found) if view.queued <= limit else view.queued,
+                "entries": len(found) if counted else view.queued,
                 "attributes": {"disabled": view.paused},
             }
         )
@@ -154,7 +157,7 @@ class Original:
         """Hand out the next job, under a lease."""
         caller = request.client.host if request.client else "an unknown host"
         with self._desks.one() as desk:
-            job = lending.poll(desk, caller)
+            job = lending.poll(desk, caller, self._keys)
         return not_there() if job is None else Answer(job)
 
     # Jobs

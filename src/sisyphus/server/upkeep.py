@@ -11,6 +11,7 @@ import threading
 from sisyphus.errors import StoreError
 from sisyphus.settings import Settings
 from sisyphus.store.store import Store
+from sisyphus.worker.outage import Outage
 from sisyphus.worker.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ class Rounds:
         self._upkeep = Upkeep(self._store)
         self._seconds = settings.lease / 8
         self._over = threading.Event()
-        self._away = False
+        self._away = Outage(logger)
         self._thread = threading.Thread(target=self._go_on, name="upkeep", daemon=True)
 
     def start(self) -> None:
@@ -41,12 +42,8 @@ class Rounds:
             try:
                 self._upkeep.round(self._store.renew([]))
             except StoreError as error:
-                if not self._away:
-                    logger.warning("%s", error)
-                self._away = True
+                self._away.goes_on(f"{error}; requests are answered 503 meanwhile")
             else:
-                if self._away:
-                    logger.info("Redis is back")
-                self._away = False
+                self._away.is_over("Redis is back")
             self._over.wait(self._seconds)
         self._store.close()

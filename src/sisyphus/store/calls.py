@@ -9,9 +9,10 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from sisyphus.settings import Settings
 from sisyphus.store.keys import Keys
+from sisyphus.store.refusals import refusal
 from sisyphus.store.replies import Lease, Settlement
 from sisyphus.store.scripts import Argument, script
-from sisyphus.store.wire import Wire, open_client, refusal
+from sisyphus.store.wire import Wire, client_of
 
 
 class Calls:
@@ -22,7 +23,7 @@ class Calls:
             settings.queue, settings.heartbeat_prefix, settings.progress_prefix
         )
         self._settings = settings
-        self._client = open_client(settings.redis_url)
+        self._client = client_of(settings)
         self._wire = Wire(self._client)
         self._waiting = Wire(self._client)
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Self
 
 from sisyphus.lifecycle import JobState
+from sisyphus.store.health import profile_of
 from sisyphus.store.views import JobView, ServerView, WorkerActivity, WorkerView
 
 Record = Mapping[str, str]
 """A Redis hash as text; what is no UTF-8 in it is replaced, for it is only shown."""
+
+MOST_ID_BYTES = 200
+MOST_TITLE_CHARACTERS = 500
+"""The take script keeps no more of a title, and takes no longer id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,14 @@ def unseen_view(document: dict[str, Any], priority: int) -> JobView:
     )
 
 
+def beginning_of(document: dict[str, Any]) -> dict[str, Any]:
+    """Keep what a list shows of a document; ``{}`` for what no worker would take."""
+    job_id, title = id_in(document), as_text(document.get("job_title")) or ""
+    if not 0 < len(job_id.encode(errors="replace")) <= MOST_ID_BYTES:
+        return {}
+    return {"job_id": job_id, "job_title": title[:MOST_TITLE_CHARACTERS]}
+
+
 def document_in(raw: bytes) -> dict[str, Any]:
     """Read what lies in a list, as far as it can be read; ``{}`` for what is no job."""
     try:
@@ -147,28 +161,35 @@ def worker_view(
 
 def server_view(
     info: str,
+    config: Mapping[str, str],
     *,
-    appendfsync: str | None,
     round_trip_ms: float,
     clock_offset_ms: float,
 ) -> ServerView:
-    """Read what INFO answers."""
+    """Read what INFO answers, and what is known of its configuration."""
     lines = (line.partition(":") for line in info.splitlines())
     facts = {name: value.strip() for name, colon, value in lines if colon}
     valkey = facts.get("valkey_version")
-    return ServerView(
+    rests = config.get("no-appendfsync-on-rewrite")
+    min_replicas = config.get("min-replicas-to-write")
+    view = ServerView(
         product="valkey" if valkey else "redis",
         version=valkey or facts.get("redis_version", ""),
         role=facts.get("role", ""),
         aof_enabled=facts.get("aof_enabled") == "1",
-        appendfsync=appendfsync,
+        appendfsync=config.get("appendfsync"),
         maxmemory=int(facts.get("maxmemory", 0)),
         maxmemory_policy=facts.get("maxmemory_policy", ""),
         used_memory=int(facts.get("used_memory", 0)),
         uptime=float(facts.get("uptime_in_seconds", 0)),
         round_trip_ms=round_trip_ms,
         clock_offset_ms=clock_offset_ms,
+        rests_on_rewrite=None if rests is None else rests == "yes",
+        min_replicas=None if min_replicas is None else int(min_replicas),
+        replicas=int(facts.get("connected_slaves", 0)),
+        databases=tuple(int(x[2:]) for x in facts if re.fullmatch(r"db\d+", x)),
     )
+    return replace(view, profile=profile_of(view))
 
 
 def _activity(facts: Record, paused: bool, beats_idle: bool) -> WorkerActivity:

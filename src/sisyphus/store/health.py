@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sisyphus.store.views import ServerView
+from sisyphus.settings import Settings
+from sisyphus.store.views import Profile, ServerView
 
 OLDEST_REDIS = (6, 2)
 """It brought LMOVE; every Valkey has it."""
 NEARLY_FULL = 0.9
 SLOW_ROUND_TRIP_MS = 50.0
 LARGE_OFFSET_MS = 2_000.0
+NO_EVICTION = "CONFIG SET maxmemory-policy noeviction"
 _MIB = 1024 * 1024
 
 
@@ -43,9 +46,10 @@ def findings(server: ServerView) -> list[Finding]:
     return [
         _version(server),
         _role(server),
-        _eviction(server),
+        *_eviction(server),
         _memory(server),
-        _disk(server),
+        durability(server),
+        *_replicas(server),
         _clock(server),
         _distance(server),
     ]
@@ -82,19 +86,18 @@ def _role(server: ServerView) -> Finding:
     return Finding(Severity.OK, "it is the primary")
 
 
-def _eviction(server: ServerView) -> Finding:
+def _eviction(server: ServerView) -> list[Finding]:
     policy = server.maxmemory_policy
-    mend = "CONFIG SET maxmemory-policy noeviction"
+    if _evicts_jobs(server):  # durability says so
+        return []
     if policy in ("noeviction", ""):
-        return Finding(Severity.OK, "a full server refuses writes and deletes nothing")
-    if server.maxmemory and policy.startswith("allkeys"):
-        what = f"maxmemory-policy {policy} deletes waiting jobs when memory is full"
-        return Finding(Severity.ERROR, what, mend)
+        said = "a full server refuses writes and deletes nothing"
+        return [Finding(Severity.OK, said)]
     if policy.startswith("allkeys"):
         what = f"maxmemory-policy {policy} would delete jobs once maxmemory is set"
-        return Finding(Severity.WARNING, what, mend)
-    what = f"maxmemory-policy {policy} deletes heartbeats when memory is full"
-    return Finding(Severity.WARNING, what, mend)
+    else:
+        what = f"maxmemory-policy {policy} deletes heartbeats when memory is full"
+    return [Finding(Severity.WARNING, what, NO_EVICTION)]
 
 
 def _memory(server: ServerView) -> Finding:
@@ -102,6 +105,11 @@ def _memory(server: ServerView) -> Finding:
     if not server.maxmemory:
         return Finding(Severity.OK, f"{used} of memory in use, no limit")
     what = f"{used} of memory in use, of {server.maxmemory / _MIB:.0f} MiB"
+    if server.used_memory >= server.maxmemory:
+        mend = "raise maxmemory or lower history_count"
+        return Finding(
+            Severity.ERROR, f"it is full, no job can be submitted: {what}", mend
+        )
     if server.used_memory >= NEARLY_FULL * server.maxmemory:
         return Finding(
             Severity.WARNING,
@@ -112,31 +120,98 @@ def _memory(server: ServerView) -> Finding:
     return Finding(Severity.OK, what)
 
 
-def _disk(server: ServerView) -> Finding:
-    if not server.aof_enabled:
-        return Finding(
-            Severity.WARNING,
-            "no append-only file: a restart of the server loses the jobs since its last"
-            " snapshot",
-            "CONFIG SET appendonly yes, and the same in its configuration file",
-        )
-    match server.appendfsync:
-        case "no":
+def profile_of(server: ServerView) -> Profile:
+    """Tell how well a server keeps what it has said yes to."""
+    if not server.version:
+        return Profile.UNKNOWN
+    if not server.aof_enabled or _evicts_jobs(server):
+        return Profile.NONE
+    if server.appendfsync is None:
+        return Profile.UNKNOWN
+    if server.appendfsync == "always" and not server.rests_on_rewrite:
+        return Profile.STRICT
+    return Profile.STANDARD if server.appendfsync != "no" else Profile.NONE
+
+
+def durability(server: ServerView) -> Finding:
+    """Say in one line which profile a server has, and what that survives."""
+    match profile_of(server):
+        case Profile.STRICT:
+            return Finding(Severity.OK, f"durability strict: {_STRICT}")
+        case Profile.STANDARD if server.appendfsync == "always":
             return Finding(
                 Severity.WARNING,
-                "appendfsync no: a power cut loses about the last half minute",
-                "CONFIG SET appendfsync everysec",
+                "durability standard: appendfsync always rests while its file is written"
+                " anew; a power cut or kill -9 of Redis just then loses accepted jobs",
+                "CONFIG SET no-appendfsync-on-rewrite no",
             )
-        case "everysec":
-            what = (
-                "append-only file, to disk every second (a power cut, or a server that"
-                " is killed, may lose the last two; appendfsync always loses nothing)"
+        case Profile.STANDARD:
+            return Finding(Severity.OK, f"durability standard: {_STANDARD}")
+        case Profile.UNKNOWN if server.aof_enabled:
+            return Finding(
+                Severity.OK,
+                "durability unknown: it has an append-only file, but this user may not"
+                " CONFIG GET appendfsync, so what a power cut loses cannot be known",
             )
-        case "always":
-            what = "append-only file, to disk with every write"
-        case _:
-            what = "append-only file"
-    return Finding(Severity.OK, what)
+        case Profile.UNKNOWN:
+            return Finding(
+                Severity.OK, "durability unknown: this user may not ask for it"
+            )
+        case Profile.NONE:
+            return _none(server)
+
+
+_STRICT = (
+    "what Redis has accepted survives a power cut and kill -9 (appendfsync always)"
+)
+_STANDARD = (
+    "survives a restart of Redis; a power cut or kill -9 of it may lose what it accepted"
+    " in the last two seconds (appendfsync everysec; always loses nothing)"
+)
+
+
+def _none(server: ServerView) -> Finding:
+    if _evicts_jobs(server):
+        policy = server.maxmemory_policy
+        return Finding(
+            Severity.ERROR,
+            f"durability none: maxmemory-policy {policy} deletes waiting jobs when memory"
+            " is full",
+            NO_EVICTION,
+        )
+    if server.aof_enabled:
+        return Finding(
+            Severity.WARNING,
+            "durability none: appendfsync no, a power cut loses about the last half minute",
+            "CONFIG SET appendfsync everysec (or always)",
+        )
+    return Finding(
+        Severity.WARNING,
+        "durability none: there is no append-only file, and a restart of Redis loses all"
+        " jobs since its last snapshot",
+        "CONFIG SET appendonly yes, and the same in its configuration file",
+    )
+
+
+def _evicts_jobs(server: ServerView) -> bool:
+    return bool(server.maxmemory) and server.maxmemory_policy.startswith("allkeys")
+
+
+def _replicas(server: ServerView) -> list[Finding]:
+    if not server.replicas and not server.min_replicas:
+        return []
+    if server.min_replicas and server.replicas < server.min_replicas:
+        what = f"{server.replicas} of {server.min_replicas} replicas are there"
+        mend = "mend them, or lower min-replicas-to-write: till then it takes no writes"
+        return [Finding(Severity.ERROR, what, mend)]
+    what = f"{server.replicas} replica{'' if server.replicas == 1 else 's'}"
+    if server.min_replicas == 0:
+        what += (
+            ": a failover loses what they have not got yet (min-replicas-to-write 0)"
+        )
+    elif server.min_replicas:
+        what += f", {server.min_replicas} must be there for every write"
+    return [Finding(Severity.OK, what)]
 
 
 def _clock(server: ServerView) -> Finding:
@@ -162,3 +237,25 @@ def _distance(server: ServerView) -> Finding:
             "bring it nearer, if many short jobs are to run",
         )
     return Finding(Severity.OK, said)
+
+
+def other_database(settings: Settings, others: Sequence[int]) -> str:
+    """Say that the queue lies in another database of the server than ours."""
+    numbers = ", ".join(map(str, others))
+    return (
+        f"nothing is known here of the queue {settings.queue!r}, but database {numbers} of"
+        " this server has one of that name: is the number at the end of redis_url right?"
+    )
+
+
+def rights_missing(missing: Sequence[str]) -> Finding:
+    """Say what the user may not do that a worker has to."""
+    said = ", ".join(missing)
+    if set(missing) <= {"BLMOVE", "BLPOP"}:  # all that only a worker needs
+        what = f"this user of Redis may do all but run a worker (no {said})"
+        return Finding(Severity.WARNING, what, "give workers a user of their own")
+    return Finding(
+        Severity.ERROR,
+        f"this user of Redis may not use {said}",
+        "give it these rights (ACL SETUSER): without them jobs stand still",
+    )

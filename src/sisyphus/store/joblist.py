@@ -13,6 +13,7 @@ from sisyphus.store.decode import (
     Clocks,
     Record,
     as_record,
+    beginning_of,
     decoded,
     document_in,
     id_in,
@@ -29,7 +30,14 @@ Ask = Callable[..., list[Any]]
 MOST_SESSIONS = 10_000
 PRIORITIES = range(9, -1, -1)
 SEARCHED_DOCUMENTS = 1000
-DOCUMENTS_AT_ONCE = 50
+DOCUMENTS_AT_ONCE = 500
+FIRST_DOCUMENTS = 2
+"""Asked for at first: how large the documents of a list are is seen from these."""
+GROWTH = 4
+"""Of how many are asked for at once: the next ones may be larger than those seen."""
+BYTES_AT_ONCE = 4 * 2**20
+PAGE_BYTES = 32 * 2**20
+"""A page of whole documents ends when it holds so much."""
 HISTORY_AT_ONCE = 500
 
 
@@ -69,6 +77,7 @@ class _Row:
     place: _Place
     job_id: str
     document: dict[str, Any] | None = None
+    """Of a document its id and title; empty for what is no job."""
     raw: bytes = b""
     due_ms: float | None = None
 
@@ -90,20 +99,22 @@ class JobList:
             rows = running[offset : offset + limit]
             offset = max(0, offset - len(running))
         if state is not JobState.RUNNING:
-            rows += self._lying(state, limit - len(rows), offset)
+            rows += self._lying(state, limit - len(rows), offset)[0]
         records = self._records([row.job_id for row in rows])
         views = (_view(row, record) for row, record in zip(rows, records, strict=True))
         return [view for view in views if view is not None]
 
-    def waiting(self, limit: int) -> list[bytes]:
-        """List the documents that may be taken now, next first; what is no job is not."""
-        rows = [row for row in self._lying(JobState.QUEUED, limit, 0) if row.job_id]
+    def waiting(self, limit: int) -> tuple[list[bytes], bool]:
+        """List the documents that may be taken now; tells if there was room for all."""
+        rows, whole = self._lying(JobState.QUEUED, limit, 0, most_bytes=PAGE_BYTES)
+        rows = [row for row in rows if row.job_id]
         records = self._records([row.job_id for row in rows])
-        return [
+        found = [
             row.raw
             for row, record in zip(rows, records, strict=True)
             if _view(row, record) is not None
         ]
+        return found, whole
 
     def document(self, job_id: str) -> bytes | None:
         """Find a document: kept apart, or among the next ones of the lists."""
@@ -156,7 +167,18 @@ class JobList:
 
     # What lies where
 
-    def _lying(self, state: JobState | None, limit: int, offset: int) -> list[_Row]:
+    def _lying(
+        self,
+        state: JobState | None,
+        limit: int,
+        offset: int,
+        most_bytes: int = 0,
+    ) -> tuple[list[_Row], bool]:
+        """Look at what lies there; with its bytes, up to so many, if they are wanted.
+
+        Returns:
+            What was found, and whether no bytes were too many.
+        """
         *sizes, time, fleet = self._ask(
             *self._sizes(),
             ("TIME",),
@@ -168,13 +190,30 @@ class JobList:
             for place in self._places(sizes)
             if state is None or _HOLDS[place.kind] is state
         ]
-        slices = list(_cut(places, limit, offset))
-        answers = self._ask(*(place.slice(*part) for place, part in slices))
-        return [
-            row
-            for (place, _), answer in zip(slices, answers, strict=True)
-            for row in _rows(place, answer, clocks)
-        ]
+        rows: list[_Row] = []
+        held = 0
+        for place, part in _cut(places, limit, offset):
+            if place.kind is not _Kind.DOCUMENTS:
+                rows += _rows(place, self._ask(place.slice(*part))[0], clocks)
+                continue
+            for raw in self._documents(place, *part):
+                held += len(raw)
+                if rows and held > most_bytes > 0:
+                    return rows, False
+                rows.append(_row(place, raw, keep=most_bytes > 0))
+        return rows, True
+
+    def _documents(self, place: _Place, start: int, stop: int) -> Iterator[bytes]:
+        """Read documents, next first: as many at once as are not too large together."""
+        count = FIRST_DOCUMENTS
+        while start < stop:
+            last = min(start + count, stop)
+            found = self._ask(place.slice(start, last))[0]
+            size = max(1, sum(map(len, found)) // max(1, len(found)))
+            yield from reversed(found)
+            start = last
+            most = min(DOCUMENTS_AT_ONCE, GROWTH * count)
+            count = max(1, min(most, BYTES_AT_ONCE // size))
 
     def _sizes(self) -> list[Command]:
         keys = self._keys
@@ -209,9 +248,7 @@ class JobList:
         for place in self._places(self._ask(*self._sizes())):
             if place.kind is not _Kind.DOCUMENTS:
                 continue
-            for start in range(0, min(place.length, left), DOCUMENTS_AT_ONCE):
-                stop = min(start + DOCUMENTS_AT_ONCE, place.length, left)
-                yield from reversed(self._ask(place.slice(start, stop))[0])
+            yield from self._documents(place, 0, min(place.length, left))
             left -= min(place.length, left)
 
 
@@ -239,10 +276,6 @@ def _cut(
 
 def _rows(place: _Place, answer: list[bytes], clocks: Clocks) -> Iterator[_Row]:
     match place.kind:
-        case _Kind.DOCUMENTS:
-            for raw in reversed(answer):
-                document = document_in(raw)
-                yield _Row(place, id_in(document), document, raw)
         case _Kind.DELAYED | _Kind.BACKOFF:
             for name, due in zip(answer[::2], answer[1::2], strict=True):
                 due_ms = float(due)
@@ -252,6 +285,12 @@ def _rows(place: _Place, answer: list[bytes], clocks: Clocks) -> Iterator[_Row]:
         case _Kind.ENDED | _Kind.HANDS:
             for name in answer:
                 yield _Row(place, decoded(name))
+
+
+def _row(place: _Place, raw: bytes, *, keep: bool) -> _Row:
+    """Keep of a document what a list shows, and its bytes only if they are wanted."""
+    document = beginning_of(document_in(raw))
+    return _Row(place, id_in(document), document, raw if keep else b"")
 
 
 def _view(row: _Row, record: Record) -> JobView | None:
@@ -274,4 +313,6 @@ def _view(row: _Row, record: Record) -> JobView | None:
 
 
 def _sha(raw: bytes) -> bytes:
+    """Tell documents apart as the scripts do: without white space at their end."""
+    raw = raw.rstrip(b" \t\n\v\f\r")
     return hashlib.sha1(raw, usedforsecurity=False).hexdigest().encode()

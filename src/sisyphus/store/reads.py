@@ -13,6 +13,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Self
@@ -29,11 +30,21 @@ from sisyphus.store.decode import (
     loads_object,
     moment,
     reason_said,
-    server_view,
     worker_view,
 )
-from sisyphus.store.joblist import MOST_SESSIONS, PRIORITIES, JobList
+from sisyphus.store.joblist import (
+    BYTES_AT_ONCE,
+    FIRST_DOCUMENTS,
+    GROWTH,
+    MOST_SESSIONS,
+    PAGE_BYTES,
+    PRIORITIES,
+    JobList,
+)
 from sisyphus.store.keys import Keys
+from sisyphus.store.refusals import refusal
+from sisyphus.store.rights import denied
+from sisyphus.store.server import databases_with, look_at
 from sisyphus.store.views import (
     Event,
     JobView,
@@ -45,7 +56,7 @@ from sisyphus.store.views import (
     WorkerSign,
     WorkerView,
 )
-from sisyphus.store.wire import Command, Wire, open_client, refusal
+from sisyphus.store.wire import Command, Wire, client_of
 
 BLOCK_SECONDS = 3.0
 """Of one blocking read: shorter than the time within which Redis must answer."""
@@ -63,7 +74,7 @@ class Reads:
         self.keys = Keys(
             settings.queue, settings.heartbeat_prefix, settings.progress_prefix
         )
-        self._client = open_client(settings.redis_url)
+        self._client = client_of(settings)
         self._wire = Wire(self._client)
         self._listening = deque[Wire]()
         """Connections for blocking reads that nobody uses at the moment."""
@@ -122,8 +133,8 @@ class Reads:
         """
         return self._list.page(state, max(0, limit), max(0, offset))
 
-    def waiting(self, limit: int) -> list[bytes]:
-        """List those of the next ``limit`` documents of the lists that will be run."""
+    def waiting(self, limit: int) -> tuple[list[bytes], bool]:
+        """List the next documents that will be run; false if 32 MiB ended the page."""
         return self._list.waiting(limit)
 
     def document(self, job_id: str) -> bytes | None:
@@ -181,10 +192,25 @@ class Reads:
         )
 
     def rejected(self, limit: int = 50, before: str | None = None) -> list[Rejected]:
-        """List rejected documents, newest first, from before an entry on."""
-        end = "+" if before is None else f"({before}"
-        command = ("XREVRANGE", self.keys.rejected, end, "-", "COUNT", max(1, limit))
-        return [_rejected(entry, pairs) for entry, pairs in self._ask(command)[0]]
+        """List rejected documents, newest first, from before an entry on.
+
+        A page ends early when its documents hold more than 32 MiB.
+        """
+        found: list[Rejected] = []
+        held, count = 0, FIRST_DOCUMENTS
+        while len(found) < limit and held < PAGE_BYTES:
+            end = "+" if before is None else f"({before}"
+            count = max(1, min(count, limit - len(found)))
+            command = ("XREVRANGE", self.keys.rejected, end, "-", "COUNT", count)
+            some = [_rejected(*row) for row in self._ask(command)[0]]
+            if not some:
+                break
+            found += some
+            held += sum(len(one.raw) for one in some)
+            before = found[-1].entry
+            fit = BYTES_AT_ONCE * len(found) // max(1, held)
+            count = min(fit, GROWTH * count)
+        return found
 
     def rejected_entry(self, entry: str) -> Rejected | None:
         """Look at one rejected document."""
@@ -307,19 +333,20 @@ class Reads:
 
     def server(self) -> ServerView:
         """Ask the server who it is and how it is set up."""
-        info = self._ask(("INFO",))[0]
-        config = self._wire.run(("CONFIG", "GET", "appendfsync"))[0]
-        began, sent = time.time(), time.perf_counter()
-        now = self.now()
-        took = time.perf_counter() - sent
-        offset = now.timestamp() - (began + took / 2)
-        told = isinstance(config, list) and len(config) == 2
-        return server_view(
-            decoded(info),
-            appendfsync=decoded(config[1]) if told else None,
-            round_trip_ms=took * 1000,
-            clock_offset_ms=offset * 1000,
-        )
+        return look_at(self._wire, self.now)
+
+    def denied(self) -> list[str]:
+        """List what a worker must be able to do and this user may not, if it is known."""
+        with closing(Wire(self._client)) as wire:
+            return denied(wire, self.keys)
+
+    def elsewhere(self) -> tuple[int, ...]:
+        """Find other databases that hold this queue, if ours knows nothing of it."""
+        known = (self.keys.waiting(), self.keys.meta, self.keys.workers)
+        if any(self._ask(*(("EXISTS", key) for key in known))):
+            return ()
+        with closing(Wire(self._client)) as wire:  # SELECT would turn ours round
+            return databases_with(wire, known)
 
     # How Redis is asked
 

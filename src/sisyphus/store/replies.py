@@ -92,6 +92,10 @@ class Renewal:
     recover: bool
     promote: bool
     orders: tuple[tuple[Verdict, Activity], ...]
+    shown: bool = False
+    """Whether there was something to show to onlookers."""
+    refused: str = ""
+    """Why it was not written, if it was not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import Any
 from sisyphus.errors import InvalidJob, Problem, Stopped, WrongState
 from sisyphus.lifecycle import JobState
 from sisyphus.store.calls import Calls, json_of, text
+from sisyphus.store.refusals import refusal
 from sisyphus.store.replies import (
     Activity,
     Empty,
@@ -32,7 +33,6 @@ from sisyphus.store.replies import (
     WorkerFacts,
 )
 from sisyphus.store.scripts import Argument, script
-from sisyphus.store.wire import refusal
 
 HEARTBEAT_EXPIRES_SECONDS = 10
 """Two beats (spec of the 2021 worker)."""
@@ -82,10 +82,12 @@ class Store(Calls):
         rows = [[h.session, h.job_id, str(h.token) if h.job_id else ""] for h in held]
         run = script("renew")
         command = run.call(self.keys.queue, lease_ms=self._lease_ms, held=json_of(rows))
-        answer = self._wire.call_all([(run, command)], *_writes(shown or {}))[0]
+        answer, *more = self._wire.call_all([(run, command)], *_writes(shown or {}))
         words = [text(part) for part in answer[3:]]
         orders = zip(map(Verdict, words[::2]), map(Activity, words[1::2]), strict=True)
-        return Renewal(bool(answer[1]), bool(answer[2]), tuple(orders))
+        bad = next((x for x in more if isinstance(x, Exception)), None)
+        why = refusal(bad).message if bad else ""
+        return Renewal(bool(answer[1]), bool(answer[2]), tuple(orders), bool(more), why)
 
     def show(
         self, shown: Mapping[str, str | None], seconds: int = HEARTBEAT_EXPIRES_SECONDS

@@ -191,6 +191,19 @@ class Event:
     facts: dict[str, str]
 
 
+class Profile(StrEnum):
+    """How well a server keeps what it has said yes to."""
+
+    STRICT = "strict"
+    """On its disk before it says yes: a power cut loses nothing."""
+    STANDARD = "standard"
+    """On its disk within the next seconds."""
+    NONE = "none"
+    """Kept in memory, or on the disk now and then."""
+    UNKNOWN = "unknown"
+    """It may not be asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServerView:
     """The server behind the store."""
@@ -213,6 +226,15 @@ class ServerView:
     round_trip_ms: float
     clock_offset_ms: float
     """How much its clock is ahead of ours."""
+    rests_on_rewrite: bool | None = None
+    """``no-appendfsync-on-rewrite``: no fsync while the file is written anew."""
+    min_replicas: int | None = None
+    """``min-replicas-to-write``: without so many it takes no writes."""
+    replicas: int = 0
+    """Replicas that are connected."""
+    databases: tuple[int, ...] = ()
+    """Numbers of those that hold anything."""
+    profile: Profile = Profile.UNKNOWN
 
     @property
     def version_numbers(self) -> tuple[int, ...]:

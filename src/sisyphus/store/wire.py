@@ -11,21 +11,29 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from hiredis import Reader, pack_command
 from redis import Redis
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, ResponseError
+from redis.connection import SSLConnection
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
-from sisyphus.errors import ConfigError, StoreRefused, StoreUnavailable
+from sisyphus.errors import ConfigError, StoreUnavailable
+from sisyphus.logs import has_password
+from sisyphus.secret_files import secret_of
+from sisyphus.settings import Settings
+from sisyphus.store.refusals import no_redis, refusal, silence
 from sisyphus.store.scripts import Argument, Script
+from sisyphus.store.tls import hint_at_tls, tls_options, tls_refusal
 
 CONNECT_SECONDS = 3.0
 ANSWER_SECONDS = 5.0
@@ -35,16 +43,40 @@ _CHUNK = 65536
 
 Command = tuple[Argument, ...]
 
+_NOT_UNDERSTOOD = (
+    "redis_url: cannot be understood: in its password percent-encode what is no letter or"
+    " digit (/ is %2F, ? is %3F, # is %23, @ is %40), or use redis_password_file"
+)
 
-def open_client(url: str) -> Redis:
-    """Make redis-py's client for a URL, with its own retries switched off.
+
+def client_of(settings: Settings) -> Redis:
+    """Make the client that the settings describe.
 
     Raises:
-        ConfigError: the URL cannot be understood.
+        ConfigError: the URL cannot be understood, or a file does not do.
+    """
+    given: dict[str, Any] = {**tls_options(settings)}
+    if settings.redis_password_file is not None:
+        given["password"] = secret_of(
+            "redis_password_file", settings.redis_password_file
+        )
+    return open_client(settings.redis_url, **given)
+
+
+def open_client(url: str, **given: Any) -> Redis:
+    """Make redis-py's client for a URL, with its own retries switched off.
+
+    What is given besides counts where the URL says nothing of it.
+
+    Raises:
+        ConfigError: the URL cannot be understood. Nothing of it is told: what is wrong
+            may be the password.
     """
     tcp_only = {} if url.startswith("unix:") else {"socket_keepalive": True}
+    if "password" in given and has_password(url):
+        raise ConfigError("redis_password_file: the URL has a password as well")
     try:
-        return Redis.from_url(
+        client = Redis.from_url(
             url,
             **tcp_only,
             retry=Retry(NoBackoff(), 0),
@@ -52,27 +84,27 @@ def open_client(url: str) -> Redis:
             socket_timeout=ANSWER_SECONDS,
             protocol=2,
             client_name="sisyphus",
+            driver_info=None,  # what it would say of itself costs two round trips
+            **given,
         )
+        pool: Any = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)  # opens nothing, checks options
     except ValueError as error:
+        if "Port" in str(error):  # then a piece of the password was taken for it
+            raise ConfigError(_NOT_UNDERSTOOD) from None
         raise ConfigError(f"redis_url: {error}") from None
-
-
-def refusal(error: Exception) -> StoreRefused:
-    """Say in words what Redis's error means for the person who runs it."""
-    text = str(error)
-    hints = {
-        "Authentication required": "it wants a password: put it in the URL,"
-        " redis://:PASSWORD@host",
-        "username-password pair": "the user name or password in the URL is wrong",
-        "NOPERM": "this user may not run that command",
-        "OOM": "it is full: raise maxmemory or drop keys; nothing has been lost",
-        "MISCONF": "it cannot save to disk and refuses to write; see its log",
-        "READONLY": "it is a replica: use the address of the primary",
-        "LOADING": "it is still reading its data from disk",
-        "WRONGTYPE": "one of our keys holds another type: is the list's name taken?",
-    }
-    hint = next((said for word, said in hints.items() if word in text), "")
-    return StoreRefused(f"Redis refused: {hint or text}")
+    except (TypeError, RedisError) as error:
+        said = str(error).partition("argument ")[2] or str(error)
+        raise ConfigError(f"redis_url: cannot have the option {said}") from None
+    if not url.startswith("unix:"):
+        parts = urlsplit(url)
+        if "@" in "".join(parts[2:]):
+            raise ConfigError(_NOT_UNDERSTOOD)
+        if not parts.path.strip("/").isdecimal() and parts.path.strip("/"):
+            raise ConfigError(  # redis-py would take database 0
+                "redis_url: what follows the host must be the number of a database, /0"
+            )
+    return client
 
 
 class Wire:
@@ -80,6 +112,10 @@ class Wire:
 
     def __init__(self, client: Redis) -> None:
         self._pool = client.connection_pool
+        given = self._pool.connection_kwargs
+        address = f"{given.get('host', 'localhost')}:{given.get('port', 6379)}"
+        self._where = given.get("path") or address
+        self._tls = issubclass(self._pool.connection_class, SSLConnection)
         self._connection: Any = None  # redis-py types little of what it needs
         self._line: socket.socket | None = None
         self._used = 0.0
@@ -139,9 +175,7 @@ class Wire:
             try:
                 line = self._open()
                 line.sendall(_packed(command))
-                watched: list[Any] = [line, wake_fd]
-                ready, _, _ = select.select(watched, [], [], seconds + ANSWER_SECONDS)
-                if line in ready:
+                if self._await_bytes(line, seconds + ANSWER_SECONDS, wake_fd):
                     return self._answer(line)
                 self._drop()
                 return None
@@ -155,8 +189,12 @@ class Wire:
 
     def _open(self) -> socket.socket:
         if self._line is not None and time.monotonic() - self._used > IDLE_SECONDS:
-            readable, _, _ = select.select([self._line], [], [], 0)
-            if readable:  # nothing was asked, so this is its end: the server hung up
+            # Nothing was asked: what can be read is its end, the server hung up.
+            try:
+                ended = self._await_bytes(self._line, 0)
+            except OSError:
+                ended = True
+            if ended:
                 self._drop()
         self._used = time.monotonic()
         if self._line is None:
@@ -173,6 +211,35 @@ class Wire:
             self._reader = Reader()
         return self._line
 
+    def _await_bytes(
+        self, line: socket.socket, seconds: float, wake_fd: int | None = None
+    ) -> bool:
+        """Wait for bytes of an answer, or the line's end; false when none came.
+
+        With TLS a readable socket may bring no byte of an answer: session tickets and new
+        keys travel on it, too.
+        """
+        give_up = time.monotonic() + seconds
+        watched: list[Any] = [line] if wake_fd is None else [line, wake_fd]
+        while True:
+            left = max(0.0, give_up - time.monotonic())
+            if line not in select.select(watched, [], [], left)[0]:
+                return False
+            if not isinstance(line, ssl.SSLSocket):
+                return True
+            patience = line.gettimeout()
+            line.setblocking(False)
+            try:
+                received = line.recv(_CHUNK)
+            except ssl.SSLWantReadError:
+                continue
+            finally:
+                line.settimeout(patience)
+            if not received:
+                raise ConnectionError("the connection was closed")
+            self._reader.feed(received)
+            return True
+
     def _drop(self) -> None:
         if self._connection is not None:
             self._connection.disconnect()
@@ -188,11 +255,15 @@ class Wire:
 
     def _broken(self, error: BaseException) -> BaseException:
         """Drop a connection whose next answer may belong to this call; say what it is."""
+        was_open = self._connection is not None
         self._drop()
         if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
-            reason = str(error).strip() or type(error).__name__
-            return StoreUnavailable(f"Redis does not answer: {reason}")
-        return error
+            if refused := tls_refusal(error):
+                return refused
+            silent = silence(error, self._where, tls=self._tls)
+            hint = "" if was_open else hint_at_tls(error, tls=self._tls)
+            return StoreUnavailable(silent.message + hint) if hint else silent
+        return no_redis(error) or error
 
 
 def push_raw(url: str, queue: str, raw: bytes) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -22,6 +24,7 @@ from sisyphus.worker.board import STRICT_PART, Activity, Doing, boot_ms
 from sisyphus.worker.child import Child
 from sisyphus.worker.contract import Order, Word
 from sisyphus.worker.heartbeat import heartbeat, progress
+from sisyphus.worker.outage import Outage
 from sisyphus.worker.upkeep import Upkeep
 
 logger = logging.getLogger(__name__)
@@ -48,7 +51,13 @@ class Beat:
         self._shown: dict[str, tuple[str | None, float]] = {}
         self._wishes: dict[str, Wish] = {}
         self._online_since = datetime.now(UTC)
-        self._away_since: float | None = None
+        self._away = Outage(logger)
+        self._full = Outage(logger)
+        self._upkeep_refused = Outage(logger)
+        self._impatient = Outage(logger)
+        self._forgotten: set[str] = set()
+        self._began_anew = deque[str]()
+        self._unsaid, self._silent = 0, 0.0
         self._renewed = time.monotonic()
         self._hung_up, self._hang_up = os.pipe()
         self._ticking = threading.Thread(target=self._tick_on, name="beat", daemon=True)
@@ -61,6 +70,15 @@ class Beat:
         self._ticking.start()
         self._listening.start()
 
+    @property
+    def redis_is_away(self) -> bool:
+        """Whether the last round was not answered."""
+        return bool(self._away)
+
+    def wait_for_redis(self, said: str) -> None:
+        """Say why Redis cannot be used from the start, before the first round."""
+        self._away.goes_on(f"{said}; the workers wait for it")
+
     def look_now(self) -> None:
         """Bring the next tick forward."""
         self._look.set()
@@ -69,6 +87,10 @@ class Beat:
         """Give back what a dead worker process held, as soon as Redis answers."""
         self._upkeep.bury(session, cause)
         self.look_now()
+
+    def has_begun_anew(self, session: str) -> None:
+        """Hear of a worker process that ended since Redis did not know its session."""
+        self._began_anew.append(session)
 
     def stop(self) -> None:
         """End the beat, after telling what is still to be told, and take down the sign."""
@@ -94,7 +116,9 @@ class Beat:
         while not self._over.is_set():
             self._look.clear()
             self.tick()
-            self._look.wait(self._tick_seconds)
+            # Not all supervisors of a fleet at once, when they were cut off at once.
+            early = random.uniform(0.5, 1.0) if self._away else 1.0
+            self._look.wait(self._tick_seconds * early)
 
     def _listen(self) -> None:
         while not self._over.is_set():
@@ -126,19 +150,35 @@ class Beat:
             )
         except (StoreUnavailable, StoreRefused) as error:
             self._shown.clear()
-            self._redis_is_away(error)
+            self._away.goes_on(f"{error}; {self._meanwhile(seen)}")
             return
-        self._redis_is_back()
+        self._away.is_over("Redis is back")
+        self._impatient.is_over("encoders may go on again")
+        silent, self._renewed = time.monotonic() - self._renewed, time.monotonic()
         until = sent_ms + int(self._settings.lease * 1000 * STRICT_PART)
         for (child, now), (verdict, wish) in zip(alive, renewal.orders, strict=True):
             if verdict is not Verdict.GONE:
                 child.board.allow_until(until, until)
             self._pass_on(child, now, verdict, wish)
+        self._say_forgotten(
+            {
+                child.session
+                for (child, _), (verdict, _) in zip(alive, renewal.orders, strict=True)
+                if verdict is Verdict.GONE
+            },
+            silent,
+        )
+        self._heed_refused(renewal)
         self._clear_up(renewal)
 
     def _be_patient(self, now_ms: int) -> None:
         """Let patient tools go on while we live and try, up to the worker's patience."""
         if time.monotonic() - self._renewed > self._settings.patience:
+            if self._settings.patience and self._any_busy():
+                self._impatient.goes_on(
+                    f"Redis has been away for {self._settings.patience:g} s (patience):"
+                    " encoders are stopped, their jobs handed back when it is there"
+                )
             return
         until = now_ms + int(self._settings.lease * 1000 * STRICT_PART)
         for child in self._children:
@@ -153,7 +193,9 @@ class Beat:
             case Verdict.CANCEL:
                 child.stop(now.token, "cancel")
             case Verdict.LOST | Verdict.GONE if now.doing is Doing.BUSY:
-                logger.warning("lost %s: it is stopped here", now.job_id)
+                logger.warning(
+                    "lost %s: it is stopped here, for others may have it", now.job_id
+                )
                 child.stop(now.token, "lost")
             case _:
                 child.order(Order(Word.WAKE))
@@ -166,8 +208,12 @@ class Beat:
     def _clear_up(self, renewal: Renewal) -> None:
         try:
             self._upkeep.round(renewal)
-        except (StoreUnavailable, StoreRefused) as error:
-            self._redis_is_away(error)
+        except StoreUnavailable:
+            pass  # the next renewal tells
+        except StoreRefused as error:
+            self._upkeep_refused.goes_on(f"{error}; jobs go on, nobody is cleared up")
+        else:
+            self._upkeep_refused.is_over("clearing up works again")
 
     # What onlookers see
 
@@ -191,16 +237,43 @@ class Beat:
                 self._shown[key] = (value, moment)
         return due
 
-    # Redis away and back: said once each
+    # Trouble with Redis: said once, for all workers, when it begins and when it is over
 
-    def _redis_is_away(self, error: Exception) -> None:
-        if self._away_since is None:
-            self._away_since = time.monotonic()
-            logger.warning("%s; running encoders go on", error)
+    def _any_busy(self) -> bool:
+        boards = (child.board.read() for child in self._children if child.process)
+        return any(now is not None and now.doing is Doing.BUSY for now in boards)
 
-    def _redis_is_back(self) -> None:
-        self._renewed = time.monotonic()
-        if self._away_since is not None:
-            away = time.monotonic() - self._away_since
-            self._away_since = None
-            logger.info("Redis is back after %.0f s", away)
+    def _meanwhile(self, seen: Sequence[tuple[Child, Activity]]) -> str:
+        if not any(child.process and now.doing is Doing.BUSY for child, now in seen):
+            return "no job is taken until it is back"
+        if not self._settings.patience:
+            return "running tools end before their lease does (patience is 0)"
+        return f"running encoders go on for up to {self._settings.patience:g} s"
+
+    def _heed_refused(self, renewal: Renewal) -> None:
+        """Heartbeats are refused when Redis is full; the scripts are not."""
+        if renewal.refused:
+            self._full.goes_on(f"{renewal.refused}; jobs are run and settled meanwhile")
+        elif renewal.shown:
+            self._full.is_over("Redis takes heartbeats and jobs again")
+
+    def _say_forgotten(self, sessions: set[str], silent: float) -> None:
+        """Say it when no more come, for those that heard it themselves, too."""
+        while self._began_anew:
+            sessions.add(self._began_anew.popleft())
+        if new := sessions - self._forgotten:
+            self._forgotten |= new
+            self._silent = max(silent, self._silent)
+            self._unsaid += len(new)
+        elif self._unsaid:
+            why = "it was emptied, or its data are older"
+            if self._silent > self._settings.lease:
+                why = f"silent for {self._silent:.0f} s, or its data are older"
+            logger.warning(
+                "Redis does not know %d of %d worker(s) any more (%s): they begin anew",
+                self._unsaid,
+                len(self._children),
+                why,
+            )
+            self._unsaid, self._silent = 0, 0.0
+            self._forgotten = sessions

@@ -24,6 +24,8 @@ from typing import Self
 SIZE = 4096
 STRICT_PART = 0.7
 """Part of a lease for which work may go on without hearing that it was renewed."""
+CODE_PART = 0.2
+"""Part of a lease that a module has after that to come back from a stop."""
 STRICT_OFFSET, PATIENT_OFFSET = 0, 8
 _SEQUENCE_OFFSET = 16
 _TIME = struct.Struct("<q")
@@ -152,7 +154,10 @@ class Board:
             texts = memory[_TEXT_OFFSET:SIZE]
             after = _SEQUENCE.unpack_from(memory, _SEQUENCE_OFFSET)[0]
             if before == after and before % 2 == 0:
-                return _activity(facts, texts)
+                try:
+                    return _activity(facts, texts)
+                except ValueError:  # something else has written there
+                    return None
         return None
 
     def allow_until(self, strict_ms: int, patient_ms: int) -> None:

@@ -12,10 +12,10 @@ import uuid
 from contextlib import suppress
 from pathlib import Path
 
-from sisyphus.settings import Settings
+from sisyphus.settings import Settings, environment_of_workers
 from sisyphus.store.replies import Held
 from sisyphus.worker.board import Activity, Board, Doing
-from sisyphus.worker.contract import LEFT_IN_ORDER, Order, Start, Word
+from sisyphus.worker.contract import LEASE_OVER, LEFT_IN_ORDER, Order, Start, Word
 from sisyphus.worker.identity import Identity
 
 STABLE_SECONDS = 30.0
@@ -63,6 +63,7 @@ class Child:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "sisyphus.worker.process"],
             stdin=subprocess.PIPE,
+            env=environment_of_workers(),
             pass_fds=(self.board.fd, self.identity.lock_fd),
             start_new_session=True,  # a terminal's Ctrl-C is for the supervisor
         )
@@ -102,6 +103,8 @@ class Child:
 
     def cause(self, code: int) -> str:
         """Say how the process died."""
+        if code == LEASE_OVER:
+            return "the job did not stop before its lease could end"
         if code >= 0:
             return f"the worker process ended with exit code {code}"
         said = f"the worker process was killed by {signal.Signals(-code).name}"

@@ -18,6 +18,7 @@ SESSION_GONE = 75
 ID_TAKEN = 76
 SUPERVISOR_GONE = 77
 WRONG_SETTINGS = 78
+LEASE_OVER = 79
 """Exit codes of a worker process; all others, and signals, are crashes."""
 
 

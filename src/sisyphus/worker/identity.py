@@ -28,6 +28,12 @@ class Identity:
     lock_fd: int
 
 
+def family_of(settings: Settings) -> str:
+    """Tell workers of several queues on one host apart: their ids may be the same."""
+    words = f"{settings.redis_url} {settings.queue} {settings.hostname}"
+    return hashlib.sha256(words.encode()).hexdigest()[:16]
+
+
 def claim(settings: Settings, count: int) -> list[Identity]:
     """Take the first free ids of this host.
 
@@ -36,9 +42,7 @@ def claim(settings: Settings, count: int) -> list[Identity]:
     """
     folder = Path(tempfile.gettempdir()) / f"sisyphus-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    family = hashlib.sha256(
-        f"{settings.redis_url} {settings.queue} {settings.hostname}".encode()
-    ).hexdigest()[:16]
+    family = family_of(settings)
     patience_ends = time.monotonic() + SETTLE_SECONDS
     claimed: list[Identity] = []
     for number in range(1, MOST):

@@ -1,4 +1,8 @@
-"""Repeating a call to Redis until it answers: with growing pauses, saying so once."""
+"""Repeating a call to Redis until it answers: with growing pauses.
+
+That Redis is away, the supervisor says, once for all its workers; what only this call
+meets is said here, once.
+"""
 
 from __future__ import annotations
 
@@ -25,18 +29,22 @@ def insist(
     Every call to the store may be repeated: a repeated one is answered as the first was.
     """
     pause, since, said = FIRST_PAUSE, time.monotonic(), False
+    level = logging.DEBUG
     while True:
         try:
             value = call()
         except (StoreUnavailable, StoreRefused) as error:
             if not said and time.monotonic() - since > LONGEST_PAUSE:
-                logger.warning("waiting for Redis: %s", error)
+                alone = isinstance(error, StoreRefused) and not error.every_call
+                level = logging.WARNING if alone else logging.DEBUG
+                logger.log(level, "waiting for Redis: %s", error)
                 said = True
             _rest(pause * random.uniform(0.7, 1.0), give_up)
             pause = min(LONGEST_PAUSE, pause * 2)
             continue
         if said:
-            logger.info("Redis is back after %.0f s", time.monotonic() - since)
+            waited = time.monotonic() - since
+            logger.log(level, "Redis has answered after %.0f s", waited)
         return value
 
 

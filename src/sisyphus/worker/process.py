@@ -12,15 +12,19 @@ import gc
 import logging
 import os
 import select
+import shutil
 import signal
 import sys
 import threading
+import time
 from collections import deque
+from collections.abc import Callable
 from functools import partial
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from sisyphus.errors import ConfigError, SisyphusError, StoreError
 from sisyphus.logs import configure
+from sisyphus.machine import hide_memory
 from sisyphus.modules.control import StopReason
 from sisyphus.modules.registry import Registry
 from sisyphus.modules.tool import Deadline
@@ -37,6 +41,7 @@ from sisyphus.store.replies import (
 from sisyphus.store.store import Store
 from sisyphus.version import VERSION
 from sisyphus.worker.board import (
+    CODE_PART,
     PATIENT_OFFSET,
     STRICT_OFFSET,
     STRICT_PART,
@@ -47,6 +52,7 @@ from sisyphus.worker.board import (
 )
 from sisyphus.worker.contract import (
     ID_TAKEN,
+    LEASE_OVER,
     LEFT_IN_ORDER,
     SESSION_GONE,
     SUPERVISOR_GONE,
@@ -57,13 +63,23 @@ from sisyphus.worker.contract import (
 )
 from sisyphus.worker.patience import insist
 from sisyphus.worker.runner import Runner
+from sisyphus.worker.workdir import begin_folder
 
 logger = logging.getLogger(__name__)
+Value = TypeVar("Value")
 
 WAIT_SECONDS = 5.0
 """A waiting worker looks at all lists this often, in case it missed something."""
 TOLD_KEPT = 64
 """Ends of jobs that are remembered, in case the server forgets them."""
+
+
+LEAVE_SECONDS = 3.0
+"""How long a worker with nothing in hand tries to say goodbye."""
+
+
+class _Drained(Exception):
+    """There is nothing more to wait for."""
 
 
 class WorkerProcess:
@@ -93,6 +109,14 @@ class WorkerProcess:
     def live(self) -> int:
         """Work until drained or told to go; returns the exit code."""
         threading.Thread(target=self._hear, name="orders", daemon=True).start()
+        threading.Thread(target=self._heed_lease, name="lease", daemon=True).start()
+        try:
+            return self._work()
+        except _Drained:
+            self._leave(None)
+            return LEFT_IN_ORDER
+
+    def _work(self) -> int:
         if not self._register():
             return ID_TAKEN
         done, settlement = 0, None
@@ -153,7 +177,10 @@ class WorkerProcess:
         )
         while True:
             sent_ms = boot_ms()
-            taken = insist(lambda: self._store.register(self._session, facts))
+            taken = insist(
+                lambda: self._store.register(self._session, facts),
+                self._leave_if_drained,
+            )
             if taken is None:
                 until = sent_ms + int(self._settings.lease * 1000 * STRICT_PART)
                 self._board.allow_until(until, until)
@@ -175,33 +202,52 @@ class WorkerProcess:
         while self._board.may_go_on_until(patient=False) < boot_ms():
             if settlement is not None:
                 self._board.write(Activity(doing=Doing.SETTLING))
-                insist(partial(self._store.settle, settlement))
+                self._settle(settlement)
                 settlement = None
-            _readable(self._wake_read, 0.2)
+            self._rest(0.2)
             if self._draining:
                 break
         return settlement
 
     def _settle_and_take(self, settlement: Settlement | None) -> TakeReply:
+        accepted, reply = self._tell(
+            settlement, lambda: self._store.take(self._session, settlement)
+        )
+        if settlement is not None and not accepted:
+            self._say_lost(settlement)
+        return reply
+
+    def _settle(self, settlement: Settlement) -> None:
+        if not self._tell(settlement, partial(self._store.settle, settlement)):
+            self._say_lost(settlement)
+
+    def _tell(self, settlement: Settlement | None, call: Callable[[], Value]) -> Value:
+        """Insist on a call that says how a job ended; say so when it takes long."""
         try:
-            accepted, reply = self._store.take(self._session, settlement)
+            return call()
         except StoreError:
             self._board.write(Activity(doing=Doing.SETTLING))
-            accepted, reply = insist(
-                lambda: self._store.take(self._session, settlement)
-            )
-        if settlement is not None and not accepted:
-            logger.warning(
-                "lost %s: its outcome was not accepted, another worker has it",
-                settlement.lease.job_id,
-            )
-        return reply
+        if settlement is None:
+            return insist(call, self._leave_if_drained)
+        job_id = settlement.lease.job_id
+        logger.info("%s has ended; Redis is told when it answers", job_id)
+        value = insist(call)
+        logger.info("Redis was told how %s ended", job_id)
+        return value
+
+    def _say_lost(self, settlement: Settlement) -> None:
+        known = self._runner.control.reason is StopReason.LOST
+        logger.log(
+            logging.DEBUG if known else logging.WARNING,
+            "lost %s: how it ended here does not count, others may have it",
+            settlement.lease.job_id,
+        )
 
     def _wait(self, doing: Doing, due_in: float | None) -> None:
         """Sleep until there may be work."""
         self._board.write(Activity(doing=doing))
         if due_in is not None and due_in <= 0:
-            insist(self._store.promote)
+            insist(self._store.promote, self._leave_if_drained)
             return
         seconds = WAIT_SECONDS if due_in is None else min(WAIT_SECONDS, due_in)
         if doing is Doing.IDLE:
@@ -211,48 +257,90 @@ class WorkerProcess:
                 StoreError
             ) as error:  # full, perhaps, or gone: the next take will tell
                 logger.debug("not waiting for a document: %s", error)
-                _readable(self._wake_read, 1.0)
-        else:
-            _readable(self._wake_read, seconds)
+                seconds = min(seconds, 1.0)
+            else:
+                seconds = 0.0
+        self._rest(seconds)
+
+    def _rest(self, seconds: float) -> None:
+        """Sleep, unless an order has come or comes."""
+        select.select([self._wake_read], [], [], seconds)
         with contextlib.suppress(BlockingIOError):
             os.read(self._wake_read, 4096)
 
     def _leave(self, settlement: Settlement | None) -> None:
         self._board.write(Activity(doing=Doing.LEAVING))
         if settlement is not None:
-            insist(lambda: self._store.settle(settlement))
+            self._settle(settlement)
         # The waiting connection goes first: what it may still move is put back by leave.
         self._store.close()
-        insist(lambda: self._store.leave(self._session))
+        with contextlib.suppress(_Drained):
+            insist(lambda: self._store.leave(self._session), _within(LEAVE_SECONDS))
         self._store.close()
+
+    def _leave_if_drained(self) -> None:
+        """With nothing in hand there is nothing to wait for Redis for."""
+        if self._draining:
+            raise _Drained
 
     # Orders, heard by a thread of their own
 
     def _hear(self) -> None:
-        for line in sys.stdin.buffer:
-            order = Order.read(line)
-            match order.word:
-                case Word.STOP:
-                    if order.token == self._token:
-                        self._runner.control.stop(StopReason(order.reason))
-                case Word.DRAIN:
-                    self._draining = True
-            os.write(self._wake_write, b"!")
+        with contextlib.suppress(ValueError):  # a supervisor without sense is gone, too
+            for line in sys.stdin.buffer:
+                order = Order.read(line)
+                match order.word:
+                    case Word.STOP:
+                        if order.token == self._token:
+                            self._runner.control.stop(StopReason(order.reason))
+                    case Word.DRAIN:
+                        self._draining = True
+                os.write(self._wake_write, b"!")
         # The supervisor is gone: nobody renews the lease or would stop us. The end of this
         # process ends the tools: their guards notice.
         os._exit(SUPERVISOR_GONE)
 
+    def _heed_lease(self) -> None:
+        """End this process before the lease can end under a module that hears no order.
 
-def _readable(fd: int, seconds: float) -> None:
-    select.select([fd], [], [], seconds)
+        Guards do so for tools. Here it is for code in Python, and for the case that the
+        supervisor, which would do it, is itself stopped.
+        """
+        margin_ms = int(self._settings.lease * 1000 * CODE_PART)
+        never = threading.Event()
+        while True:
+            now = self._board.read() or Activity()
+            until = self._board.may_go_on_until(patient=now.patient) + margin_ms
+            if self._token == now.token != 0 and until < boot_ms():
+                logger.error(
+                    "%s did not stop, and its lease is about to end: this worker process"
+                    " ends",
+                    now.job_id,
+                )
+                os._exit(LEASE_OVER)
+            never.wait(self._settings.lease / 12)
+
+
+def _within(seconds: float) -> Callable[[], None]:
+    ends = time.monotonic() + seconds
+
+    def give_up() -> None:
+        if time.monotonic() > ends:
+            raise _Drained
+
+    return give_up
 
 
 def main() -> NoReturn:
     """Live as a worker process."""
     die_with_parent()
+    hide_memory()
     start = Start.model_validate_json(sys.stdin.buffer.readline())
     settings = Settings(**start.settings)
     configure(settings.log_level, settings.log_json)
+    workdir = begin_folder(settings, start.worker_id)
+    if workdir is not None:
+        settings = settings.model_copy(update={"workdir": workdir})
     try:
         process = WorkerProcess(start, settings)
     except ConfigError as error:
@@ -267,6 +355,8 @@ def main() -> NoReturn:
     except SisyphusError as error:
         logger.error("the worker process ends: %s", error)
         code = 1
+    if workdir is not None:
+        shutil.rmtree(workdir, ignore_errors=True)
     logging.shutdown()
     os._exit(code)  # no waiting for threads of modules
 

@@ -16,10 +16,12 @@ import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from sisyphus import signatures
 from sisyphus.errors import (
     CleanupFailed,
     JobError,
     ModuleBroken,
+    NotSigned,
     Stopped,
     TaskStalled,
     TaskTimeout,
@@ -65,7 +67,8 @@ class Runner:
         self._deadline = deadline
         self._worker = worker
         self._tools = Tools.of(settings)
-        self._log = JobLog(store)
+        self._keys = signatures.required_keys(settings)
+        self._log = JobLog(store, settings.log_lines)
         self.control = Control()
         """Orders for the job at hand; a new one for each job."""
 
@@ -75,6 +78,8 @@ class Runner:
         self.control = Control()
         self._log.begin(taken.lease)
         try:
+            if self._keys:
+                signatures.check(taken.raw, self._keys)
             job = attempt.job = parse_job(taken.raw)
             for index in range(self._check(attempt, job), len(job.tasks)):
                 self._run_task(attempt, job, index)
@@ -252,9 +257,7 @@ class Runner:
             on_progress=lambda progress: self._progress(attempt, progress),
             on_log=lambda level, text: self._log.add(place, level, text),
             confirm=lambda: self._insist(lambda: self._store.confirm(lease)),
-            stored=lambda kind, name: self._insist(
-                lambda: self._store.get_data(kind, name)
-            ),
+            stored=self._stored,
             deadline=self._deadline,
         )
         return Task(
@@ -266,6 +269,14 @@ class Runner:
             module=module,
             before=before,
         )
+
+    def _stored(self, module: str, name: str) -> dict[str, Any] | None:
+        if self._keys:
+            raise NotSigned(
+                f"{module}: {name!r} is stored in Redis, where nobody has signed it: this"
+                " worker takes what stands in the document itself"
+            )
+        return self._insist(lambda: self._store.get_data(module, name))
 
     def _show(self, attempt: Attempt, job: Job, index: int) -> None:
         now, lease, spec = boot_ms(), attempt.taken.lease, job.tasks[index]

@@ -15,13 +15,21 @@ import uuid
 from contextlib import suppress
 
 from sisyphus.errors import ConfigError, StoreRefused, StoreUnavailable
-from sisyphus.machine import machine_id
+from sisyphus.limits import Limits, enter_group
+from sisyphus.logs import redacted
+from sisyphus.machine import hide_memory, machine_id
 from sisyphus.settings import Settings
-from sisyphus.store.health import warnings
+from sisyphus.store.health import (
+    Severity,
+    durability,
+    other_database,
+    rights_missing,
+    warnings,
+)
 from sisyphus.store.reads import Reads
 from sisyphus.store.store import Store
 from sisyphus.worker.beat import Beat
-from sisyphus.worker.board import Activity, Doing, boot_ms
+from sisyphus.worker.board import CODE_PART, Activity, Doing, boot_ms
 from sisyphus.worker.child import Child
 from sisyphus.worker.contract import (
     ID_TAKEN,
@@ -51,7 +59,9 @@ class Supervisor:
             for identity in claim(settings, settings.concurrency)
         ]
         self._beat = Beat(settings, self._store, self._children, node)
+        self._watch_seconds = min(WATCH_SECONDS, settings.lease / 12)
         self._signals = 0
+        self._waits_for_redis = False
         self._hand_back_at: float | None = None
         self._wake_read, self._wake_write = os.pipe()
         for fd in (self._wake_read, self._wake_write):
@@ -63,8 +73,11 @@ class Supervisor:
         Raises:
             StoreRefused: Redis answers, but does not let us in.
         """
+        hide_memory()
         self._check_store()
         adopt_orphans()
+        if self._settings.tool_memory:
+            enter_group()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_signal)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
@@ -90,27 +103,42 @@ class Supervisor:
         try:
             self._store.promote(0)
             with Reads(self._settings) as reads:
-                for warning in self._warnings(reads):
-                    logger.warning("%s", warning)
+                self._say_of_server(reads)
         except StoreUnavailable as error:
-            logger.warning("%s; the workers wait for it", error)
+            self._beat.wait_for_redis(str(error))
+        except StoreRefused as error:
+            if not error.passes:
+                raise
+            self._beat.wait_for_redis(str(error))
 
-    @staticmethod
-    def _warnings(reads: Reads) -> list[str]:
+    def _say_of_server(self, reads: Reads) -> None:
         try:
-            return warnings(reads.server())
+            server = reads.server()
         except StoreRefused as error:  # this user may not ask: that stops no work
-            return [f"the server's settings cannot be checked: {error}"]
+            logger.warning("the server's settings cannot be checked: %s", error)
+        else:
+            for warning in warnings(server):
+                logger.warning("%s", warning)
+            kept = durability(server)
+            if kept.severity is Severity.OK:
+                logger.info("%s", kept)
+        if missing := reads.denied():
+            logger.error("%s", rights_missing(missing))
+        if others := reads.elsewhere():
+            logger.warning("%s", other_database(self._settings, others))
 
     def _say_hello(self) -> None:
         names = ", ".join(child.worker_id for child in self._children)
         logger.info(
-            "%d worker(s) on %s for the queue %r: %s",
+            "%d worker(s) on %s for the queue %r at %s: %s",
             len(self._children),
             self._settings.hostname,
             self._settings.queue,
+            redacted(self._settings.redis_url),
             names,
         )
+        if limits := Limits.of(self._settings).told():
+            logger.info("tools are limited: %s", ", ".join(limits))
         if allowed := self._settings.allowed_options:
             logger.warning(
                 "jobs may use what is refused elsewhere: %s", ", ".join(allowed)
@@ -120,7 +148,7 @@ class Supervisor:
 
     def _sleep(self) -> None:
         watched = [c.pidfd for c in self._children if c.pidfd >= 0]
-        select.select([self._wake_read, *watched], [], [], WATCH_SECONDS)
+        select.select([self._wake_read, *watched], [], [], self._watch_seconds)
         with suppress(BlockingIOError):
             os.read(self._wake_read, 4096)
 
@@ -148,7 +176,7 @@ class Supervisor:
                     # It has said which; another start would not make it right.
                     child.finished = child.settings_are_wrong = True
                 case _ if code == SESSION_GONE:
-                    logger.info("worker %s begins a new session", child.worker_id)
+                    self._beat.has_begun_anew(child.session)
                 case _:
                     cause = child.cause(code)
                     logger.error("worker %s: %s", child.worker_id, cause)
@@ -171,6 +199,8 @@ class Supervisor:
                 continue
             if reason := self._reason_to_stop(child, now):
                 child.stop(now.token, reason)
+            if reason == "lost" and self._lease_is_about_to_end(child, now):
+                child.kill()  # it should have ended itself, and cannot
             token, since = child.stopping
             limit = self._settings.grace + STOP_MARGIN_SECONDS
             if token == now.token and time.monotonic() - since > limit:
@@ -193,6 +223,10 @@ class Supervisor:
             return "lost"
         return None
 
+    def _lease_is_about_to_end(self, child: Child, now: Activity) -> bool:
+        margin_ms = int(self._settings.lease * 1000 * CODE_PART)
+        return child.board.may_go_on_until(patient=now.patient) + margin_ms < boot_ms()
+
     # The end
 
     def _on_signal(self, number: int, frame: object) -> None:
@@ -207,6 +241,7 @@ class Supervisor:
         if self._signals >= 2 and self._hand_back_at:
             logger.info("stopping now: running jobs are handed back")
             self._hand_back_at = 0.0
+        self._say_what_is_waited_for()
         for child in self._children:
             child.drain()
             now = child.board.read()
@@ -226,3 +261,14 @@ class Supervisor:
         else:
             self._hand_back_at = time.monotonic() + seconds
             logger.info("draining: running jobs are handed back after %g s", seconds)
+
+    def _say_what_is_waited_for(self) -> None:
+        boards = [c.board.read() for c in self._children if c.process]
+        untold = [x for x in boards if x is not None and x.doing is Doing.SETTLING]
+        if untold and self._beat.redis_is_away and not self._waits_for_redis:
+            self._waits_for_redis = True
+            logger.warning(
+                "waiting for Redis, to tell it how %d job(s) ended; a third signal leaves"
+                " at once, and they run again",
+                len(untold),
+            )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from sisyphus.store.replies import Renewal
 from sisyphus.store.store import Store
@@ -12,6 +13,8 @@ from sisyphus.store.store import Store
 logger = logging.getLogger(__name__)
 
 TRIM_SECONDS = 60.0
+MOST_CALLS = 32
+"""Of one kind in one round: each is short, and the beat must not be kept."""
 
 
 class Upkeep:
@@ -39,10 +42,24 @@ class Upkeep:
     def round(self, renewal: Renewal) -> None:
         """Do what the last renewal found to do, a bounded piece of it."""
         self.bury_all()
-        if renewal.recover and (count := self._store.recover()):
-            logger.warning("recovered the jobs of %d silent worker(s)", count)
+        if renewal.recover and (count := _repeated(self._store.recover)):
+            logger.warning(
+                "gave up %d silent worker(s): what they held is back in the queue",
+                count,
+            )
         if renewal.promote:
-            self._store.promote()
+            _repeated(self._store.promote)
         if time.monotonic() - self._trimmed > TRIM_SECONDS:
             self._trimmed = time.monotonic()
-            self._store.trim()
+            _repeated(self._store.trim)
+
+
+def _repeated(call: Callable[[], int]) -> int:
+    """Call until there is nothing left to do, or often enough; adds up what was done."""
+    done = 0
+    for _ in range(MOST_CALLS):
+        some = call()
+        if not some:
+            break
+        done += some
+    return done

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +39,7 @@ class Scripted(Module):
             "crash",
             "hang",
             "tick",
+            "tick_deaf",
             "wait",
             "write",
             "environment",
@@ -65,7 +67,7 @@ class Scripted(Module):
             getattr(self, f"_{settings.do}")(task)
 
     def _note(self, task: Task) -> None:
-        if self.settings.do != "tick":
+        if not self.settings.do.startswith("tick"):
             with self.settings.file.open("a") as file:
                 file.write(f"{task.token} {os.getpid()} {self.settings.do}\n")
 
@@ -86,6 +88,13 @@ class Scripted(Module):
     def _tick(self, task: Task) -> None:
         """A tool that runs until it is stopped, and writes down when it ran."""
         task.tool([sys.executable, "-c", TICKER, self.settings.file, task.token])
+
+    def _tick_deaf(self, task: Task) -> None:
+        """Python code that hears nothing, and writes down when it ran."""
+        while True:
+            with self.settings.file.open("a") as file:
+                file.write(f"{task.token} {os.getpid()} {time.time():.3f}\n")
+            time.sleep(0.02)
 
     def _wait(self, task: Task) -> None:
         """A tool that runs until the file is named `go`."""

@@ -38,6 +38,9 @@ end
 -- not.
 local function fingerprint(raw)
   local last = #raw
+  while last > 999 and string.find(string.sub(raw, last - 999, last), '^%s+$') do
+    last = last - 1000 -- there may be megabytes of it
+  end
   while last > 0 and string.find(raw, '^%s', last) do last = last - 1 end
   return redis.sha1hex(last == #raw and raw or string.sub(raw, 1, last))
 end
@@ -133,6 +136,14 @@ local function fence(id, session, token, how)
   if again then return 'again' end
   if j[5] == token .. ' ' .. session then forgive(id, j[1], j[6]) end
   return 'lost'
+end
+
+-- One document less that is to be swallowed when it surfaces; `shas` are of all such ones, or
+-- '' when nobody has seen the only one.
+local function swallowed(id, sha, shas)
+  redis.call('HINCRBY', key('job', id), 'swallow', -1)
+  redis.call('HSET', key('job', id), 'swallow_sha',
+    (string.gsub(shas, sha .. ' ?', '', 1)))
 end
 
 local function drop_from_hand(session)

@@ -16,7 +16,7 @@
 local id, keep, spare = ARGV[1], tonumber(ARGV[2]), ARGV[3] == '1'
 
 local record = key('job', id)
-local j = redis.call('HMGET', record, 'state', 'session', 'sha')
+local j = redis.call('HMGET', record, 'state', 'session', 'sha', 'swallow', 'swallow_sha')
 local state, session, sha = j[1], j[2], j[3]
 if state == 'completed' or state == 'failed' or state == 'cancelled' then
   return {'ended', state}
@@ -36,8 +36,10 @@ if state == 'delayed' then
   redis.call('ZREM', key('delayed'), id)
   redis.call('ZREM', key('backoff'), id)
 else
+  -- Another document of that id, called off as well, may still lie in a list.
+  local others = (tonumber(j[4]) or 0) > 0 and j[5] .. ' ' or ''
   redis.call('HINCRBY', record, 'swallow', 1)
-  redis.call('HSET', record, 'swallow_sha', sha or '')
+  redis.call('HSET', record, 'swallow_sha', others .. (sha or ''))
 end
 finish(id, 'cancelled', now_ms, keep)
 return {state and 'cancelled' or 'unseen'}

@@ -12,7 +12,8 @@
 local id, afresh = ARGV[1], ARGV[2] == '1'
 
 local record = key('job', id)
-local j = redis.call('HMGET', record, 'state', 'priority', 'swallow', 'sha')
+local j = redis.call('HMGET', record, 'state', 'priority', 'swallow', 'sha',
+  'swallow_sha')
 local state, priority, swallow, sha = j[1], j[2], tonumber(j[3]) or 0, j[4]
 if not state then return {'unknown'} end
 if state ~= 'completed' and state ~= 'failed' and state ~= 'cancelled' then
@@ -29,7 +30,7 @@ redis.call('ZREM', key('ended'), id)
 if kept then
   put_back(id, priority, false)
 else -- its document never left the list
-  redis.call('HINCRBY', record, 'swallow', -1)
+  swallowed(id, sha, j[5])
   redis.call('HSET', record, 'state', 'queued')
 end
 event('queued', id)

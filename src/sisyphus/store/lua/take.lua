@@ -82,17 +82,21 @@ local function usable(id)
     and (not string.find(id, '[\128-\255]') or is_utf8(id))
 end
 
--- What a document asks of its worker: sorted |module:x| and |label:y|.
+-- What a document asks of its worker: sorted |module:x| and |label:y|. Nothing when it asks
+-- for more than any job may: the taker reports that.
+local most_needs, most_bytes = 64, 200
 local function needs_of(doc)
-  local needs, seen = {}, {}
+  local needs, seen, too_long = {}, {}, false
   local function add(need)
     if not seen[need] then
       seen[need] = true
       needs[#needs + 1] = need
+      too_long = too_long or #need > most_bytes
     end
   end
   if type(doc.tasks) == 'table' then
     for _, task in ipairs(doc.tasks) do
+      if #needs > most_needs then break end
       if type(task) == 'table' then
         local module = task.module
         if type(module) ~= 'string' then
@@ -109,11 +113,13 @@ local function needs_of(doc)
   end
   if type(doc.requires) == 'table' then
     for _, label in ipairs(doc.requires) do
+      if #needs > most_needs then break end
       if type(label) == 'string' and not string.find(label, '[%s|]') then
         add('label:' .. label)
       end
     end
   end
+  if too_long or #needs > most_needs then return {} end
   table.sort(needs)
   return needs
 end
@@ -169,8 +175,15 @@ local function put_off(id, sha, title, raw, priority, due_ms)
   event('delayed', id)
 end
 
+-- Every take looks at all kinds of what is set aside: of a new kind above the bound, a job
+-- waits a minute and is looked at again.
+local most_kinds = 256
 local function set_aside(id, sha, title, raw, priority, needs)
   local name = table.concat(needs, ' ')
+  if #redis.call('HKEYS', key('aside')) >= most_kinds
+    and redis.call('HEXISTS', key('aside'), name) == 0 then
+    return put_off(id, sha, title, raw, priority, now_ms + 60000)
+  end
   redis.call('HSET', key('job', id), 'state', 'queued', 'sha', sha, 'title', title,
     'priority', priority, 'needs', name)
   redis.call('LPUSH', key('aside', name), raw)
@@ -186,16 +199,12 @@ end
 -- which only the envelope is read, each becomes a line break, with which nothing can be an
 -- id or a label.
 local function without_bytes(text)
-  local after_half = 0
-  return (string.gsub(text, '()\\(.)(%x?%x?%x?%x?)()', function(from, sign, hex, to)
-    hex = string.lower(hex)
-    if sign ~= 'u' or #hex < 4 then return nil end
-    if string.find(hex, '^d[89ab]') then
-      after_half = to
-    elseif from ~= after_half and string.find(hex, '^dc[89a-f]') then
-      return '\\n'
-    end
-  end))
+  if string.find(text, '[\1\2]') then return text end -- no JSON has these two
+  text = string.gsub(text, '\\\\', '\1') -- after such a pair no escape begins
+  text = string.gsub(text, '\\u([dD][89abAB]%x%x)\\u([dD][c-fC-F]%x%x)', '\2%1%2')
+  text = string.gsub(text, '\\u[dD][cC][89a-fA-F]%x', '\\n')
+  text = string.gsub(text, '\2(%x%x%x%x)(%x%x%x%x)', '\\u%1\\u%2')
+  return (string.gsub(text, '\1', '\\\\'))
 end
 
 -- One document: nil when it was consumed without a job, else the reply.
@@ -215,8 +224,9 @@ local function admit(raw, priority)
   local j = redis.call('HMGET', record, 'state', 'sha', 'swallow', 'attempts',
     'failures', 'crashes', 'checkpoint', 'priority', 'swallow_sha', 'needs')
   local state, same = j[1], not j[2] or j[2] == sha
-  if tonumber(j[3] or 0) > 0 and (j[9] == '' or j[9] == sha) then
-    if redis.call('HINCRBY', record, 'swallow', -1) == 0 and state == 'cancelled' then
+  if tonumber(j[3] or 0) > 0 and (j[9] == '' or string.find(j[9], sha, 1, true)) then
+    swallowed(id, sha, j[9])
+    if state == 'cancelled' and same then
       redis.call('HSET', record, 'sha', sha) -- a person may still want it to run
       redis.call('SET', key('doc', id), raw)
     end
@@ -249,7 +259,7 @@ local function admit(raw, priority)
   end
   local needs = needs_of(doc)
   if not has_all(provides, needs) and for_others(needs) then
-    return set_aside(id, sha, title, raw, priority, needs)
+    return set_aside(id, sha, title, raw, j[8] or priority, needs)
   end
 
   local token = string.format('%.0f', math.max(last_token + 1, now_us))
@@ -299,7 +309,9 @@ local function pop()
   return redis.call('RPOP', queue), 0
 end
 
+local bytes = 0
 for _ = 1, 16 do
+  if bytes > 1000000 then break end -- a large document is work enough for one call
   local raw, priority = pop()
   if not raw then
     redis.call('SADD', key('idle'), session)
@@ -313,6 +325,7 @@ for _ = 1, 16 do
     end
     return {'empty', in_ms}
   end
+  bytes = bytes + #raw
   local worked, reply = pcall(admit, raw, priority)
   if not worked then
     reject(raw, priority, 'script: '
