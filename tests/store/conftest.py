@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -14,11 +16,20 @@ from redis.retry import Retry
 
 from sisyphus.settings import Settings
 from sisyphus.store.store import Store
+from store.elsewhere import scripts_in
 from store.fleet import Fleet
 from store.invariants import check_invariants
 from store.proxy import Proxy
 
 MakeStore = Callable[..., Store]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def scripts_with_a_defect() -> Iterator[None]:
+    """Run other scripts than ours; ``python -m mutants`` sets the variable."""
+    folder = os.environ.get("LUA_FOLDER")
+    with scripts_in(Path(folder)) if folder else nullcontext():
+        yield
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Deliberate defects in the scripts, and the check that the tests catch each of them."""
