@@ -1,0 +1,1 @@
+"""Faults injected into real machines, and what became of the jobs: ``python -m chaos``."""
