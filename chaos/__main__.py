@@ -28,6 +28,7 @@ def main() -> int:
     words.add_argument(
         "--peace", type=float, default=90, help="seconds to come to rest afterwards"
     )
+    words.add_argument("--lease", type=float, default=3.0)
     words.add_argument("--machines", type=int, default=3)
     words.add_argument("--workers", type=int, default=2)
     words.add_argument(
@@ -48,6 +49,7 @@ def main() -> int:
         workers=given.workers,
         replica=given.replica,
         peace=given.peace,
+        lease=given.lease,
         build=sabotaged(given.sabotage, folder) if given.sabotage else given.source,
     )
     with open_world(plan) as world:

@@ -17,9 +17,15 @@ from sisyphus.lifecycle import ENDED
 
 ORPHAN_US = 1_000_000
 """How long a tool may outlive its machine's supervisor."""
+UNWRITTEN_US = 3_000_000
+"""What a server that writes every second may not have written when it dies."""
 THAW_US = 1_000_000
 """How long two attempts may overlap when a machine was frozen and went on: nobody can
 act before the tool does, when all of them wake at once."""
+CRASH_LIMIT = 3
+KILLS = ("kill_worker", "kill_supervisor", "lose_power", "deploy", "deploy_all")
+"""What ends a worker process while it is at work; a drain kills code that hears nothing."""
+KILLED_LATER_US = 10_000_000
 _ENDED = {state.value for state in ENDED}
 _REFUSED = re.compile(r"lost \S+: how it ended here does not count")
 
@@ -31,6 +37,8 @@ class Verdict:
     states: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
+    not_on_disk: int = 0
+    """Accepted in the last seconds before the server died, which everysec does not keep."""
     executions: int = 0
     extra: int = 0
     unexplained: list[str] = field(default_factory=list)
@@ -62,6 +70,10 @@ def check(world: World) -> Verdict:
     _check_cancels(world, records, runs, verdict)
     _check_rejected(world, verdict)
     _check_machines(world, verdict)
+    if world.idle_at_rest < (wanted := world.plan.machines * world.plan.workers):
+        verdict.broken.append(
+            f"only {world.idle_at_rest} of {wanted} workers take jobs when all is over"
+        )
     for what, found in (
         ("lost", verdict.lost),
         ("left behind", verdict.orphans),
@@ -87,7 +99,10 @@ def _check_end(
     state = record.get("state", "unknown")
     v.states[state] += 1
     if state not in _ENDED:
-        v.lost.append(f"{job.job_id} is {state}")
+        if _not_on_disk(world, job.pushed_us):
+            v.not_on_disk += 1
+        else:
+            v.lost.append(f"{job.job_id} is {state}")
         return
     done = any(run.tasks and max(run.done, default=-1) == job.tasks - 1 for run in runs)
     if state == "completed" and not done:
@@ -96,6 +111,16 @@ def _check_end(
         _check_failure(world, job, json.loads(record["error"]), runs, v)
     if job.output is not None:
         _check_output(job, state, v)
+
+
+def _not_on_disk(world: World, accepted_us: int) -> bool:
+    if world.plan.appendfsync == "always":
+        return False
+    return any(
+        hit.kind in ("power_cut", "kill_server")
+        and 0 <= hit.began_us - accepted_us <= UNWRITTEN_US
+        for hit in world.hits
+    )
 
 
 def _check_failure(
@@ -107,10 +132,28 @@ def _check_failure(
         if code != "crash" and not _hits(world, runs[-1], runs[-1].last_us):
             v.broken.append(f"{job.job_id} is poison, and failed with {error}")
     elif "fail" not in job.ways:
-        v.given_up += code == "crash"
+        if code == "crash":
+            v.given_up += 1
+            if sum(_was_killed(world, run) for run in runs) < CRASH_LIMIT:
+                v.broken.append(
+                    f"{job.job_id} was given up without three deaths: {error}"
+                )
         explained = any(_hits(world, run, run.last_us) for run in runs)
         if not explained:
             v.broken.append(f"{job.job_id} failed without a fault: {error}")
+
+
+def _was_killed(world: World, run: Run) -> bool:
+    owner = next(
+        (m.name for m in world.machines if run.supervisor in m.supervisors), ""
+    )
+    return any(
+        hit.kind in KILLS
+        and hit.machine in ("", owner)
+        and run.first_us <= hit.began_us + 1_000_000
+        and hit.began_us <= run.last_us + KILLED_LATER_US
+        for hit in world.hits
+    )
 
 
 def _check_output(job: Accepted, state: str, v: Verdict) -> None:
@@ -230,7 +273,11 @@ def _check_rejected(world: World, v: Verdict) -> None:
         entries: Any = client.xrange("{queue}:rejected")
     raws = [_raw(row) for _, row in entries]
     v.rejected = len(raws)
-    missing = world.ledger.nonsense - set(raws)
+    missing = {
+        raw
+        for raw, accepted_us in world.ledger.nonsense.items()
+        if raw not in raws and not _not_on_disk(world, accepted_us)
+    }
     strange = set(raws) - world.ledger.nonsense_tried
     v.broken += [f"neither run nor kept: {raw!r}" for raw in missing]
     v.broken += [f"rejected, though it is a job: {raw!r}" for raw in strange]

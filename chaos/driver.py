@@ -93,9 +93,12 @@ def _at_rest(world: World) -> bool:
         with world.admin() as admin, admin.pipeline(transaction=False) as pipe:
             pipe.llen("queue")
             pipe.llen("{queue}:staged")
+            pipe.scard("{queue}:idle")
             for job_id in world.ledger.jobs:
                 pipe.hget(f"{{queue}}:job:{job_id}", "state")
-            waiting, staged, *states = pipe.execute()
+            waiting, staged, world.idle_at_rest, *states = pipe.execute()
     except (RedisError, OSError):
         return False
-    return waiting == staged == 0 and set(states) <= ended
+    wanted = world.plan.machines * world.plan.workers
+    quiet = waiting == staged == 0 and world.idle_at_rest == wanted
+    return quiet and set(states) <= ended

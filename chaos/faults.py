@@ -240,7 +240,7 @@ def machine_clock(world: World, number: int, dice: random.Random) -> float | Non
 @fault("hole in one machine's network", weight=3)
 def hole(world: World, number: int, dice: random.Random) -> float | None:
     """Hold everything back, sometimes for longer than the lease."""
-    return _trouble(world, [world.links[number]], dice, _hold_both, 1.8)
+    return _trouble(world, [world.links[number]], dice, _hold_both, 2.5)
 
 
 @fault("hole in everybody's network", for_all=True, weight=1)

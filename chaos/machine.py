@@ -119,8 +119,8 @@ class Machine:
         self.frozen += stopped
 
     def thaw(self) -> None:
-        """Let all its processes go on."""
-        stopped, self.frozen = self.frozen, []
+        """Let all its processes go on; tools before those that might stop them."""
+        stopped, self.frozen = self.frozen[::-1], []
         send(stopped, signal.SIGCONT)
 
     def tell_to_end(self) -> None:

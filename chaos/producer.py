@@ -46,8 +46,8 @@ class Ledger:
     """What was accepted, known outside of Redis."""
 
     jobs: dict[str, Accepted] = field(default_factory=dict)
-    nonsense: set[bytes] = field(default_factory=set)
-    """Accepted documents that are no jobs."""
+    nonsense: dict[bytes, int] = field(default_factory=dict)
+    """Accepted documents that are no jobs, and when they were."""
     nonsense_tried: set[bytes] = field(default_factory=set)
     pushed_again: set[str] = field(default_factory=set)
     """Jobs whose document was sent more than once: after a failure that is a new start."""
@@ -99,7 +99,7 @@ class Producer:
                 raw = self._random.choice(NONSENSE) % number
                 self._ledger.nonsense_tried.add(raw)
                 if self._push(raw, ""):
-                    self._ledger.nonsense.add(raw)
+                    self._ledger.nonsense[raw] = now_us()
                 continue
             job, raw = self._job(number)
             if not self._push(raw, job.job_id):
@@ -112,7 +112,7 @@ class Producer:
 
     def _job(self, number: int) -> tuple[Accepted, bytes]:
         dice, job_id = self._random, f"job-{number}"
-        patient = dice.random() < 0.2
+        patient = dice.random() < 0.35
         special = dice.random()
         if special < 0.015:
             ways = ["fail"]

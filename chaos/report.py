@@ -49,6 +49,11 @@ def table(world: World, verdict: Verdict, rest_seconds: float, missed: int) -> s
     lines += [
         _row("good jobs given up after three crashes", verdict.given_up),
         _row("lost", len(verdict.lost)),
+        *(
+            [_row("gone with the server's last seconds", verdict.not_on_disk)]
+            if plan.appendfsync != "always"
+            else []
+        ),
         _row(
             "documents that are no jobs, and kept as rejected",
             f"{len(ledger.nonsense)}, {verdict.rejected}",

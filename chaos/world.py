@@ -73,6 +73,8 @@ class World:
     outputs_are_small: bool = False
     """Whether the outputs lie on a disk that can be filled."""
     clock_is_off: bool = False
+    idle_at_rest: int = 0
+    """Workers that waited for jobs when all faults were over."""
     _due: list[tuple[int, int, Callable[[], object]]] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=count)
 

@@ -355,3 +355,14 @@ def test_a_job_may_be_cut_off_more_often_than_it_may_crash(fleet: Fleet) -> None
         assert not WRITES["release"](fleet.store, lease)
 
     assert fleet.state() == "queued"
+
+
+def test_a_job_that_began_anew_has_no_crash_to_be_taken_back(fleet: Fleet) -> None:
+    fleet.push(document())
+    lease = cut_off(fleet)
+    assert WRITES["fail"](fleet.store, fleet.take(fleet.worker("next")).lease)
+    fleet.store.requeue("a")
+
+    assert not WRITES["release"](fleet.store, lease)
+
+    assert int(fleet.record().get("crashes", "0")) == 0

@@ -176,6 +176,34 @@ def test_a_worker_that_nobody_renews_rests_whatever_it_is_told(site: Site) -> No
     os.kill(machine.pid, signal.SIGCONT)
 
 
+def test_a_worker_whose_session_was_given_up_meanwhile_begins_a_new_one(
+    site: Site,
+) -> None:
+    machine = site.machine()
+    eventually(lambda: site.redis.scard("{queue}:idle") == 1)
+    os.kill(machine.pid, signal.SIGSTOP)
+    eventually(site.store.recover)
+    os.kill(machine.pid, signal.SIGCONT)
+
+    site.push("j", {"do": "nothing"})
+
+    site.until("j", "completed")
+
+
+def test_a_flood_of_orders_does_not_deafen_a_worker(site: Site) -> None:
+    machine = site.machine()
+    site.push("j", {"do": "tick", "file": str(site.path("ticks"))})
+    site.ticking("ticks")
+    (worker,) = machine.workers()
+
+    with Path(f"/proc/{worker}/fd/0").open("wb") as orders:
+        orders.write(b"wake 0 \n" * 70_000)
+    site.store.cancel("j")
+
+    site.until("j", "cancelled")
+    assert machine.workers() == [worker]
+
+
 def cpu_of(pid: int) -> float:
     """CPU time of a process; the kernel's name for its clock, see clock_getcpuclockid."""
     return time.clock_gettime((~pid << 3) | 2)

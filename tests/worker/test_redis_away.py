@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import signal
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -174,3 +177,43 @@ def test_what_a_server_with_older_data_has_forgotten_is_told_and_not_done_again(
     assert job["attempts"] == "1"
     assert len(site.lines("f")) == 1
     assert "has forgotten how j ended" in machine.log
+
+
+def test_a_strict_task_waits_for_a_renewal_before_it_begins(
+    site: Site, server: EmbeddedServer
+) -> None:
+    """Its deadline has long passed when Redis is back after an encode."""
+    site.machine(concurrency=1)
+    task = {"do": "wait", "file": str(site.path("f"))}
+    strict = {"file": str(site.path("strict"))}
+    tasks = [{"scripted": task}, {"strict": strict}]
+    job = {"job_title": "t", "job_id": "j", "tasks": tasks}
+    site.redis.lpush("queue", json.dumps(job))
+    eventually(lambda: site.lines("f"))
+
+    server.kill()
+    away = time.monotonic()
+    eventually(lambda: time.monotonic() > away + 2 * LEASE)
+    site.path("f.go").touch()
+    server.start()
+
+    done = site.until("j", "completed")
+    assert (done["attempts"], done.get("crashes", "0")) == ("1", "0")
+
+
+def test_a_job_that_has_ended_is_not_killed_while_redis_is_silent(
+    site: Site, server: EmbeddedServer
+) -> None:
+    site.machine()
+    site.push("j", {"do": "wait", "file": str(site.path("f"))})
+    eventually(lambda: site.lines("f"))
+
+    os.kill(server.pid, signal.SIGSTOP)
+    silent = time.monotonic()
+    site.path("f.go").touch()
+    eventually(lambda: time.monotonic() > silent + 4 * LEASE)
+    os.kill(server.pid, signal.SIGCONT)
+
+    done = site.until("j", "completed")
+    assert (done["attempts"], done.get("crashes", "0")) == ("1", "0")
+    assert len(site.lines("f")) == 1

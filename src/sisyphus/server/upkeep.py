@@ -22,8 +22,8 @@ class Rounds:
 
     def __init__(self, settings: Settings) -> None:
         self._store = Store(settings)
-        self._upkeep = Upkeep(self._store)
         self._seconds = settings.lease / 8
+        self._upkeep = Upkeep(self._store, self._seconds)
         self._over = threading.Event()
         self._away = Outage(logger)
         self._thread = threading.Thread(target=self._go_on, name="upkeep", daemon=True)

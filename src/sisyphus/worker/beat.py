@@ -44,7 +44,7 @@ class Beat:
         self._store = store
         self._children = children
         self._node = node
-        self._upkeep = Upkeep(store)
+        self._upkeep = Upkeep(store, settings.lease / 8)
         self._tick_seconds = settings.lease / 8
         self._look = threading.Event()
         self._over = threading.Event()
@@ -83,9 +83,9 @@ class Beat:
         """Bring the next tick forward."""
         self._look.set()
 
-    def bury(self, session: str, cause: str) -> None:
+    def bury(self, session: str, cause: str, *, charged: bool = True) -> None:
         """Give back what a dead worker process held, as soon as Redis answers."""
-        self._upkeep.bury(session, cause)
+        self._upkeep.bury(session, cause, charged=charged)
         self.look_now()
 
     def has_begun_anew(self, session: str) -> None:
@@ -99,6 +99,8 @@ class Beat:
         os.write(self._hang_up, b"!")
         self._ticking.join()
         self._listening.join()
+        if self._away:  # it would only keep a person waiting; leases and signs run out
+            return
         keys = self._store.keys
         gone: dict[str, str | None] = {}
         for child in self._children:
@@ -197,6 +199,8 @@ class Beat:
                     "lost %s: it is stopped here, for others may have it", now.job_id
                 )
                 child.stop(now.token, "lost")
+            case Verdict.GONE:
+                child.order(Order(Word.GONE))
             case _:
                 child.order(Order(Word.WAKE))
         if wish is Wish.DRAIN:

@@ -42,6 +42,7 @@ class Child:
         """Monotonic time before which it is not started again."""
         self.times_id_was_taken = 0
         self.settings_are_wrong = False
+        self.killed_for_its_lease = False
         self.stopping: tuple[int, float] = (0, 0.0)
         """The token of the job that was told to stop, and when (monotonic)."""
         self._settings = settings
@@ -56,7 +57,7 @@ class Child:
     def start(self) -> None:
         """Start a process with a session of its own."""
         self.session = uuid.uuid4().hex
-        self.stopping = (0, 0.0)
+        self.stopping, self.killed_for_its_lease = (0, 0.0), False
         self.board.write(Activity(doing=Doing.STARTING))
         self.board.allow_until(0, 0)
         self._oom_before = _oom_kills()

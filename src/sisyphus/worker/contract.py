@@ -42,6 +42,8 @@ class Word(StrEnum):
     """Stop the job with this token: ``stop <token> <reason>``."""
     WAKE = "wake"
     """Look for work again: something has changed."""
+    GONE = "gone"
+    """The server does not know the session any more: begin a new one."""
     DRAIN = "drain"
     """Take no further job; leave when the one at hand has ended."""
 

@@ -69,6 +69,11 @@ class JobLog:
         if not self._work.is_set():
             self._work.set()
 
+    @property
+    def waits(self) -> bool:
+        """Whether there is anything to send."""
+        return bool(self._lines or self._bundle or self._said > self._kept)
+
     def flush(self) -> None:
         """Send what is waiting, once; what cannot be sent is given up."""
         if self._said > self._kept:

@@ -1,4 +1,4 @@
-"""What a dead worker process leaves to its supervisor: guards that are clearing up."""
+"""How a death is passed on: down to the children, and what it leaves to the supervisor."""
 
 from __future__ import annotations
 
@@ -13,6 +13,22 @@ from contextlib import suppress
 from pathlib import Path
 
 CLEAR_SECONDS = 3.0
+
+
+def die_with_parent() -> None:
+    """Let the kernel kill this process when its supervisor dies; Linux only.
+
+    Signals that stop a supervisor often go to its whole group or control group: a worker
+    process leaves them to its supervisor.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None)
+        pr_set_pdeathsig, pr_set_child_subreaper = 1, 36
+        libc.prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
+        libc.prctl(pr_set_child_subreaper, 1, 0, 0, 0)
 
 
 def adopt_orphans() -> None:

@@ -7,19 +7,18 @@ so a module may crash it; that costs one attempt and nothing else.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import logging
 import os
 import select
 import shutil
-import signal
 import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from sisyphus.errors import ConfigError, SisyphusError, StoreError
@@ -61,6 +60,7 @@ from sisyphus.worker.contract import (
     Start,
     Word,
 )
+from sisyphus.worker.orphans import die_with_parent
 from sisyphus.worker.patience import insist
 from sisyphus.worker.runner import Runner
 from sisyphus.worker.workdir import begin_folder
@@ -70,6 +70,8 @@ Value = TypeVar("Value")
 
 WAIT_SECONDS = 5.0
 """A waiting worker looks at all lists this often, in case it missed something."""
+LATE_PART = 0.5
+"""With less than that of the lease to go, renewals are late: Redis may be away."""
 TOLD_KEPT = 64
 """Ends of jobs that are remembered, in case the server forgets them."""
 
@@ -100,11 +102,14 @@ class WorkerProcess:
             Deadline(start.board_fd, STRICT_OFFSET, PATIENT_OFFSET),
             {"worker_id": start.worker_id, "host": settings.hostname},
         )
-        self._draining = False
+        self._draining = self._gone = False
         self._token = 0
+        self._workdir: Path | None = None
+        self._late_ms = int(settings.lease * 1000 * LATE_PART)
         self._told = deque[Settlement](maxlen=TOLD_KEPT)
         self._wake_read, self._wake_write = os.pipe()
-        os.set_blocking(self._wake_read, False)
+        for fd in (self._wake_read, self._wake_write):
+            os.set_blocking(fd, False)
 
     def live(self) -> int:
         """Work until drained or told to go; returns the exit code."""
@@ -115,16 +120,27 @@ class WorkerProcess:
         except _Drained:
             self._leave(None)
             return LEFT_IN_ORDER
+        finally:
+            if self._workdir is not None:
+                shutil.rmtree(self._workdir, ignore_errors=True)
 
     def _work(self) -> int:
         if not self._register():
             return ID_TAKEN
+        self._workdir = begin_folder(self._settings, self._start.worker_id)
+        self._runner.work_in(self._workdir)
         done, settlement = 0, None
         while not self._draining and done != self._settings.max_jobs:
             settlement = self._await_renewal(settlement)
+            if self._gone:
+                if settlement is not None:
+                    self._settle(settlement)
+                return SESSION_GONE
             reply = self._settle_and_take(settlement)
             settlement = None
             match reply:
+                case None:  # Redis was away
+                    continue
                 case Taken():
                     settlement = self._told_before(reply) or self._run(reply)
                     self._told.append(settlement)
@@ -139,10 +155,17 @@ class WorkerProcess:
         return LEFT_IN_ORDER
 
     def _run(self, taken: Taken) -> Settlement:
-        self._token = taken.lease.token
+        lease = taken.lease
+        self._token = lease.token
+        # Renewed as ours from now on, though its modules may take a while to load.
+        self._board.write(
+            Activity(doing=Doing.BUSY, token=lease.token, job_id=lease.job_id)
+        )
         settlement = self._runner.run(taken)
         self._token = 0
-        if self._runner.control.stopping:
+        late = self._board.may_go_on_until(patient=False) - boot_ms() < self._late_ms
+        if late or self._runner.control.stopping:
+            # It is over, whatever becomes of the lease while Redis is told.
             self._board.write(Activity(doing=Doing.SETTLING))
         return settlement
 
@@ -195,7 +218,10 @@ class WorkerProcess:
                 )
                 return False
             # The supervisor holds this machine's lock on the id: the other one is dead.
-            insist(partial(self._store.recover, other, "it was started anew"))
+            insist(
+                partial(self._store.recover, other, "it was started anew"),
+                self._leave_if_drained,
+            )
 
     def _await_renewal(self, settlement: Settlement | None) -> Settlement | None:
         """Take nothing while nobody renews our lease: the supervisor may be stopped."""
@@ -204,36 +230,41 @@ class WorkerProcess:
                 self._board.write(Activity(doing=Doing.SETTLING))
                 self._settle(settlement)
                 settlement = None
-            self._rest(0.2)
-            if self._draining:
+            if self._draining or self._gone:
                 break
+            self._rest(0.2)
         return settlement
 
-    def _settle_and_take(self, settlement: Settlement | None) -> TakeReply:
-        accepted, reply = self._tell(
-            settlement, lambda: self._store.take(self._session, settlement)
-        )
+    def _settle_and_take(self, settlement: Settlement | None) -> TakeReply | None:
+        """Tell how the last job ended, and get one; nothing when Redis was away.
+
+        Then only the first half is insisted on: by the time it is heard there may be a
+        drain, and the lease has to be renewed before a job may begin.
+        """
+        try:
+            accepted, reply = self._store.take(self._session, settlement)
+        except StoreError:
+            self._board.write(Activity(doing=Doing.SETTLING))
+            if settlement is None:
+                insist(partial(self._store.promote, 0), self._leave_if_drained)
+            else:
+                self._settle(settlement)
+            return None
         if settlement is not None and not accepted:
             self._say_lost(settlement)
         return reply
 
     def _settle(self, settlement: Settlement) -> None:
-        if not self._tell(settlement, partial(self._store.settle, settlement)):
-            self._say_lost(settlement)
-
-    def _tell(self, settlement: Settlement | None, call: Callable[[], Value]) -> Value:
-        """Insist on a call that says how a job ended; say so when it takes long."""
+        """Tell how a job ended, however long it takes."""
+        call, job_id = partial(self._store.settle, settlement), settlement.lease.job_id
         try:
-            return call()
+            accepted = call()
         except StoreError:
-            self._board.write(Activity(doing=Doing.SETTLING))
-        if settlement is None:
-            return insist(call, self._leave_if_drained)
-        job_id = settlement.lease.job_id
-        logger.info("%s has ended; Redis is told when it answers", job_id)
-        value = insist(call)
-        logger.info("Redis was told how %s ended", job_id)
-        return value
+            logger.info("%s has ended; Redis is told when it answers", job_id)
+            accepted = insist(call)
+            logger.info("Redis was told how %s ended", job_id)
+        if not accepted:
+            self._say_lost(settlement)
 
     def _say_lost(self, settlement: Settlement) -> None:
         known = self._runner.control.reason is StopReason.LOST
@@ -295,7 +326,10 @@ class WorkerProcess:
                             self._runner.control.stop(StopReason(order.reason))
                     case Word.DRAIN:
                         self._draining = True
-                os.write(self._wake_write, b"!")
+                    case Word.GONE:
+                        self._gone = True
+                with contextlib.suppress(BlockingIOError):  # woken often enough
+                    os.write(self._wake_write, b"!")
         # The supervisor is gone: nobody renews the lease or would stop us. The end of this
         # process ends the tools: their guards notice.
         os._exit(SUPERVISOR_GONE)
@@ -338,9 +372,6 @@ def main() -> NoReturn:
     start = Start.model_validate_json(sys.stdin.buffer.readline())
     settings = Settings(**start.settings)
     configure(settings.log_level, settings.log_json)
-    workdir = begin_folder(settings, start.worker_id)
-    if workdir is not None:
-        settings = settings.model_copy(update={"workdir": workdir})
     try:
         process = WorkerProcess(start, settings)
     except ConfigError as error:
@@ -355,26 +386,8 @@ def main() -> NoReturn:
     except SisyphusError as error:
         logger.error("the worker process ends: %s", error)
         code = 1
-    if workdir is not None:
-        shutil.rmtree(workdir, ignore_errors=True)
     logging.shutdown()
     os._exit(code)  # no waiting for threads of modules
-
-
-def die_with_parent() -> None:
-    """Let the kernel kill this process when its supervisor dies; Linux only.
-
-    Signals that stop a supervisor often go to its whole group or control group: a worker
-    process leaves them to its supervisor.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        pr_set_pdeathsig, pr_set_child_subreaper = 1, 36
-        libc.prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
-        libc.prctl(pr_set_child_subreaper, 1, 0, 0, 0)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from sisyphus.worker.board import CODE_PART, Activity, Doing, boot_ms
 from sisyphus.worker.child import Child
 from sisyphus.worker.contract import (
     ID_TAKEN,
+    LEASE_OVER,
     LEFT_IN_ORDER,
     SESSION_GONE,
     WRONG_SETTINGS,
@@ -180,7 +181,9 @@ class Supervisor:
                 case _:
                     cause = child.cause(code)
                     logger.error("worker %s: %s", child.worker_id, cause)
-                    self._beat.bury(child.session, cause)
+                    # That a lease was about to end says nothing against the job.
+                    charged = code != LEASE_OVER and not child.killed_for_its_lease
+                    self._beat.bury(child.session, cause, charged=charged)
 
     def _id_taken(self, child: Child) -> None:
         """Another machine has this id: perhaps this one before it rebooted."""
@@ -200,7 +203,8 @@ class Supervisor:
             if reason := self._reason_to_stop(child, now):
                 child.stop(now.token, reason)
             if reason == "lost" and self._lease_is_about_to_end(child, now):
-                child.kill()  # it should have ended itself, and cannot
+                child.killed_for_its_lease = True  # it should have ended by itself
+                child.kill()
             token, since = child.stopping
             limit = self._settings.grace + STOP_MARGIN_SECONDS
             if token == now.token and time.monotonic() - since > limit:

@@ -20,46 +20,53 @@ MOST_CALLS = 32
 class Upkeep:
     """Owned by the beat; only ``bury`` is called by others."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, seconds: float) -> None:
+        """``seconds`` is how long one round may take, or renewals come late."""
         self._store = store
-        self._dead: list[tuple[str, str]] = []
+        self._seconds = seconds
+        self._dead: list[tuple[str, str, bool]] = []
         self._lock = threading.Lock()
         self._trimmed = time.monotonic()
 
-    def bury(self, session: str, cause: str) -> None:
-        """Remember a session whose process is dead."""
+    def bury(self, session: str, cause: str, *, charged: bool = True) -> None:
+        """Remember a session whose process is dead; charge its job with a crash, or not."""
         with self._lock:
-            self._dead.append((session, cause))
+            self._dead.append((session, cause, charged))
 
     def bury_all(self) -> None:
         """Give back the jobs of those sessions."""
         while self._dead:
-            session, cause = self._dead[0]
-            self._store.recover(session, cause)
+            session, cause, charged = self._dead[0]
+            if charged:
+                self._store.recover(session, cause)
+            else:
+                self._store.leave(session)
             with self._lock:
                 self._dead.pop(0)
 
     def round(self, renewal: Renewal) -> None:
         """Do what the last renewal found to do, a bounded piece of it."""
+        ends = time.monotonic() + self._seconds
         self.bury_all()
-        if renewal.recover and (count := _repeated(self._store.recover)):
+        if renewal.recover and (count := _repeated(self._store.recover, ends)):
             logger.warning(
                 "gave up %d silent worker(s): what they held is back in the queue",
                 count,
             )
         if renewal.promote:
-            _repeated(self._store.promote)
+            _repeated(self._store.promote, ends)
         if time.monotonic() - self._trimmed > TRIM_SECONDS:
             self._trimmed = time.monotonic()
-            _repeated(self._store.trim)
+            _repeated(self._store.trim, ends)
 
 
-def _repeated(call: Callable[[], int]) -> int:
-    """Call until there is nothing left to do, or often enough; adds up what was done."""
+def _repeated(call: Callable[[], int], ends: float) -> int:
+    """Call until nothing is left to do, or long enough; adds up what was done."""
     done = 0
     for _ in range(MOST_CALLS):
         some = call()
-        if not some:
+        if not some or time.monotonic() > ends:
+            done += some
             break
         done += some
     return done

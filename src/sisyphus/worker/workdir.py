@@ -12,7 +12,7 @@ from sisyphus.worker.identity import family_of
 
 
 def begin_folder(settings: Settings, worker_id: str) -> Path | None:
-    """Make the folder anew; whoever calls holds the lock on the worker's id.
+    """Make the folder anew; whoever calls has the session of that worker id.
 
     Returns:
         Nothing when it cannot be made (a full disk, a folder that is not there, or one of
