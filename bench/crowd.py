@@ -115,7 +115,7 @@ def _deaths(site: Site, desk: Desk, parts: int) -> Facts:
         for number in range(dead):
             pipe.zincrby(KEYS.sessions, -3_600_000, f"worker-{number:05}")
         pipe.execute()
-    upkeep, rounds = Upkeep(desk.store), 0
+    upkeep, rounds = Upkeep(desk.store, 60.0), 0
     with timed(site) as calls:
         while (renewal := desk.store.renew([])).recover:
             calls.call(upkeep.round, renewal)

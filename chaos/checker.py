@@ -25,7 +25,8 @@ act before the tool does, when all of them wake at once."""
 CRASH_LIMIT = 3
 KILLS = ("kill_worker", "kill_supervisor", "lose_power", "deploy", "deploy_all")
 """What ends a worker process while it is at work; a drain kills code that hears nothing."""
-KILLED_LATER_US = 10_000_000
+KILLED_LATER = 3
+"""Leases for which it may have been frozen before it was killed."""
 _ENDED = {state.value for state in ENDED}
 _REFUSED = re.compile(r"lost \S+: how it ended here does not count")
 
@@ -151,7 +152,7 @@ def _was_killed(world: World, run: Run) -> bool:
         hit.kind in KILLS
         and hit.machine in ("", owner)
         and run.first_us <= hit.began_us + 1_000_000
-        and hit.began_us <= run.last_us + KILLED_LATER_US
+        and hit.began_us <= run.last_us + int(KILLED_LATER * world.plan.lease * 1e6)
         for hit in world.hits
     )
 

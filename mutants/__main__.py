@@ -21,10 +21,12 @@ import typer
 
 from mutants.defects import DEFECTS, Defect
 from mutants.defects_of_jobs import DEFECTS_OF_JOBS
+from mutants.defects_of_sessions import DEFECTS_OF_SESSIONS
+from mutants.defects_of_take import DEFECTS_OF_TAKE
 
 ROOT = Path(__file__).parent.parent
 LUA = Path(str(files("sisyphus.store"))) / "lua"
-ALL = DEFECTS + DEFECTS_OF_JOBS
+ALL = DEFECTS + DEFECTS_OF_TAKE + DEFECTS_OF_SESSIONS + DEFECTS_OF_JOBS
 SECONDS = 300.0
 """After so long a walk under a defect is taken for one that does not end."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from errno import ENAMETOOLONG, ENOENT
 from pathlib import Path
 
 from sisyphus.errors import ConfigError
@@ -22,7 +23,10 @@ def secret_lines(setting: str, file: Path) -> list[str]:
             mode = os.fstat(opened.fileno()).st_mode
             text = opened.read()
     except OSError as error:
-        said = f"{setting}: {file} cannot be read: {error.strerror}"
+        # What names no file may be the secret itself, given in the wrong place.
+        is_one = "/" in str(file) or error.errno not in (ENOENT, ENAMETOOLONG)
+        shown = file if is_one else "what it names"
+        said = f"{setting}: {shown} cannot be read: {error.strerror}"
         raise ConfigError(said) from None
     except UnicodeDecodeError:
         raise ConfigError(f"{setting}: {file} is not UTF-8") from None

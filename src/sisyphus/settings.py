@@ -28,6 +28,8 @@ from sisyphus.problems import did_you_mean, problems_of
 
 PREFIX = "SISYPHUS_"
 LEASE_FLOOR_SECONDS = 3.0
+_TOO_LARGE = 2**63
+"""Bytes: the kernel takes no such limit."""
 
 
 def _split(value: Any) -> Any:
@@ -175,10 +177,14 @@ class Settings(BaseSettings):
     tool_memory: Bytes | None = Field(
         None,
         ge=64 * 1024**2,
+        lt=_TOO_LARGE,
         description="Memory a tool may take, such as 4G; see deployment.md (Linux).",
     )
     tool_file_size: Bytes | None = Field(
-        None, ge=1024, description="Size of any file a tool writes, such as 100G."
+        None,
+        ge=1024,
+        lt=_TOO_LARGE,
+        description="Size of any file a tool writes, such as 100G.",
     )
     tool_wrapper: Words = Field(
         (),

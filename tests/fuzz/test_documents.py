@@ -145,3 +145,14 @@ def test_a_time_that_no_clock_can_hold_is_refused(text: bytes) -> None:
 
     assert caught.value.problems[0].field == "timeout"
     assert caught.value.problems[0].value is not ABSENT
+
+
+def test_a_name_that_stands_twice_among_very_many_is_found() -> None:
+    names = ", ".join(f'"k{number}": 0' for number in range(200_000))
+
+    with pytest.raises(InvalidJob) as caught:
+        parse_job(with_member(names.encode() + b', "k199999": 1'))
+
+    # Counting each name among all would take an hour.
+    assert "the same member twice" in caught.value.problems[0].expected
+    assert caught.value.problems[0].value == "k199999"

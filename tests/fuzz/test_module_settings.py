@@ -245,3 +245,10 @@ def test_an_unknown_key_is_named(module: str, name: str) -> None:
         REGISTRY.build(module, {**data, f"{name}{MARK}": 1}, "tasks[0]")
 
     assert any(problem.field.endswith(MARK) for problem in caught.value.problems)
+
+
+def test_very_many_sources_are_refused_without_comparing_each_with_each() -> None:
+    data = {**BASES["ffmpeg"][0], "sources": [f"/films/{n}" for n in range(100_000)]}
+
+    with pytest.raises(InvalidSettings, match="sources"):
+        REGISTRY.build("ffmpeg", data, "tasks[0]")

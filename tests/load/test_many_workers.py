@@ -77,7 +77,7 @@ def test_one_supervisor_recovers_300_dead_ones_in_three_rounds(
 ) -> None:
     for held in sessions:
         site.redis.zincrby(site.store.keys.sessions, -3_600_000, held.session)
-    upkeep, rounds = Upkeep(site.store), 0
+    upkeep, rounds = Upkeep(site.store, 60.0), 0
 
     while (renewal := site.store.renew([])).recover:
         upkeep.round(renewal)
@@ -107,7 +107,7 @@ def test_delayed_jobs_that_are_due_at_once_come_back_in_bounded_pieces(
         for number in range(3_000):
             pipe.zadd(keys.delayed, {f"j{number:04}": number})
         pipe.execute()
-    upkeep, rounds = Upkeep(site.store), 0
+    upkeep, rounds = Upkeep(site.store, 60.0), 0
 
     assert site.store.promote() == 64
     while (renewal := site.store.renew([])).promote:

@@ -285,3 +285,28 @@ def test_the_tool_gets_a_clean_start() -> None:
     names = {line.split()[-3] for line in files if "->" in line}
     assert names <= {"0", "1", "2", "3"}  # the last one is the listing itself
     assert any("/dev/null" in line for line in files)
+
+
+@pytest.mark.parametrize("wrapper", ["setsid -w", "sh -c '\"$@\"; exit' sh"])
+def test_a_tool_below_a_wrapper_gets_its_grace(wrapper: str, tmp_path: Path) -> None:
+    """Whether the wrapper moved it to another session, or ends before it."""
+    ended = tmp_path / "ended"
+    body = (
+        "import os, signal, sys, time\n"
+        "def end(*_):\n"
+        "    time.sleep(0.3)\n"
+        f"    open({str(ended)!r}, 'w').close()\n"
+        "    sys.exit()\n"
+        "signal.signal(signal.SIGTERM, end)\n"
+        "print('ready', flush=True)\n"
+        "signal.pause()"
+    )
+    (tmp_path / "tool.py").write_text(body)
+    running = Background(shell(f"exec {wrapper} {sys.executable} {tmp_path}/tool.py"))
+    running.has_said("ready")
+
+    running.control.stop(StopReason.CANCEL)
+
+    assert isinstance(running.ended(), Stopped)
+    assert ended.exists()
+    assert not running.family.alive()

@@ -21,6 +21,7 @@ from sisyphus.errors import LimitReached, ToolFailed, ToolMissing
 from sisyphus.limits import Limits, clear_group
 from sisyphus.modules.control import Control, StopReason
 from sisyphus.modules.tool import run_tool
+from sisyphus.modules.tool_failure import failure_of
 from sisyphus.testing import fake_tool, run_module
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
@@ -154,6 +155,61 @@ def test_a_tool_that_crashes_for_lack_of_memory_is_told_of_the_limit() -> None:
         run_tool(
             python("os.abort()"), control=Control(), limits=Limits(memory=64 * MIB)
         )
+
+
+def said_at_the_end(*lines: str) -> list[str]:
+    """A tool that fails with these as its last words."""
+    return python(f"print(*{lines!r}, sep='\\n', file=sys.stderr); sys.exit(1)")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("    title           : Out of Memory", "Invalid data found"),
+        ("                    : Cannot allocate memory",),
+        ("Cannot allocate memory", "more", "was", "said", "after", "it"),
+        ("/films/Out of Memory.mkv: Invalid data found",),
+        ("[in#0] Error opening 'Out of Memory.mkv'",),
+    ],
+)
+def test_words_that_a_film_chooses_are_no_limit(lines: tuple[str, ...]) -> None:
+    argv = [*said_at_the_end(*lines), "file:/films/Out of Memory.mkv"]
+
+    with pytest.raises(ToolFailed) as caught:
+        run_tool(argv, control=Control(), limits=Limits(memory=64 * MIB))
+
+    assert type(caught.value) is ToolFailed
+    assert caught.value.retryable
+
+
+def test_a_title_is_no_size_of_a_file() -> None:
+    argv = said_at_the_end("    title           : File too large")
+
+    with pytest.raises(ToolFailed) as caught:
+        run_tool(argv, control=Control(), limits=Limits(file_size=MIB))
+
+    assert type(caught.value) is ToolFailed
+
+
+def test_a_tool_that_names_its_file_and_the_lack_of_memory_is_believed() -> None:
+    argv = [*said_at_the_end("/films/a.mkv: Cannot allocate memory"), "/films/a.mkv"]
+
+    with pytest.raises(LimitReached):
+        run_tool(argv, control=Control(), limits=Limits(memory=64 * MIB))
+
+
+@pytest.mark.parametrize(
+    ("word_of_the_kernel", "kind"),
+    [(False, ToolFailed), (True, LimitReached), (None, LimitReached)],
+)
+def test_where_the_kernel_tells_of_memory_no_words_count(
+    word_of_the_kernel: bool | None, kind: type[ToolFailed]
+) -> None:
+    said = ["Cannot allocate memory"]
+
+    error = failure_of(["x"], 1, said, Limits(memory=64 * MIB), word_of_the_kernel)
+
+    assert type(error) is kind
 
 
 def test_a_tool_that_stays_below_its_limit_is_left_alone() -> None:

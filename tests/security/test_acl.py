@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ResponseErr
 from typer.testing import CliRunner
 
 from security import exercise
-from security.users import Guarded, rules
+from security.users import PAGE, Guarded, rules
 from sisyphus.cli.main import app
 from sisyphus.client import Client
 from sisyphus.embedded import EmbeddedServer
@@ -173,6 +174,32 @@ def test_what_a_user_does_not_need_is_refused(
         pytest.raises((NoPermissionError, ResponseError), match=r"permission|NOPERM"),
     ):
         client.execute_command(*command)
+
+
+def test_a_submitter_with_selectors_cannot_delete_the_waiting_list(
+    guarded: Guarded,
+) -> None:
+    selectors = re.findall(r"\(\+[^)]*\)", PAGE.read_text())
+    assert selectors
+    if guarded.admin.info("server")["redis_version"].startswith("6."):
+        pytest.skip("this server has no selectors")
+    without = ("+set", "+unlink", "+expire")
+    words = [one for one in guarded.rules["submitter"] if one not in without]
+    guarded.give("submitter", [*words, *selectors])
+    try:
+        exercise.submit_all(guarded.url("submitter"), guarded.admin)
+        assert unexpected(guarded) == set()
+        with guarded.as_("submitter") as client:
+            for command in (
+                ("UNLINK", "queue"),
+                ("EXPIRE", "queue", 0),
+                ("SET", "queue", "x"),
+                ("UNLINK", "{queue}:job:a"),
+            ):
+                with pytest.raises(NoPermissionError):
+                    client.execute_command(*command)
+    finally:
+        guarded.give("submitter", guarded.rules["submitter"])
 
 
 def test_nobody_comes_in_without_a_name(guarded: Guarded) -> None:

@@ -219,6 +219,23 @@ def test_a_file_that_does_not_do_is_told_without_what_is_in_it(
     assert "hunter2" not in str(caught.value)
 
 
+def test_a_password_in_place_of_its_file_is_not_told() -> None:
+    given: Any = {"redis_password_file": "hunter2"}
+
+    with pytest.raises(
+        ConfigError, match=r"redis_password_file: .*cannot be"
+    ) as caught:
+        Store(Settings.load(**given))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_socket_whose_path_has_an_at_sign_is_understood(tmp_path: Path) -> None:
+    for url in (f"unix://{tmp_path}/a@b", f"unix://u:p@{tmp_path}/a@b"):
+        client = open_client(url)
+        assert client.connection_pool.connection_kwargs["path"] == f"{tmp_path}/a@b"
+        client.close()
+
+
 def test_a_password_that_is_given_twice_is_told(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("x")
@@ -281,6 +298,13 @@ def test_a_secret_of_the_wrong_type_is_not_told(given: dict[str, Any]) -> None:
         "rediss://:hunter2@localhost?ssl_cert_reqs=hm",
         "http://:hunter2@localhost",
         "hunter2@localhost",
+        "redis://:hunter2\N{ACCOUNT OF}x@localhost",
+        "redis://:hun\N{FULLWIDTH COLON}ter2@localhost",
+        "redis://:[hun]ter2@localhost",
+        "redis://:12?hunter2=1@localhost",
+        "unix://:12?hunter2=1@/redis.sock",
+        "unix://:12/hunter2@/redis.sock",
+        "unix://:hun[ter2@/redis.sock",
     ],
 )
 def test_what_is_wrong_with_a_url_is_told_without_its_password(url: str) -> None:

@@ -7,7 +7,8 @@ from hypothesis.stateful import precondition, rule
 
 from sisyphus.lifecycle import ENDED
 from sisyphus.store.replies import Lease
-from store.model_rules import KINDS, PLAIN, Life, hows, paper_of, picks
+from store.model_papers import BAD, paper_of
+from store.model_rules import KINDS, PLAIN, Life, hows, picks
 
 ALL_KINDS = (
     (*KINDS[3][0], "nobody_has_it"),
@@ -58,6 +59,8 @@ class Directed(Life):
             self.write(lease, "log")
             assert self.cancel(lease.job_id, spare=True) == "running"
             assert self.cancel(lease.job_id) == "asked"
+            assert not self.requeue(lease.job_id)
+            assert not self.remove(lease.job_id)
             if hears:
                 self.renew(*self.beliefs())
                 self.write(lease, "confirm")
@@ -144,6 +147,7 @@ class Directed(Life):
     def ended_jobs_are_judged(self, then: str, late: str) -> None:
         for end in ENDS:
             lease = self.bring_to_an_end(end)
+            self.cancel(lease.job_id)
             match then:
                 case "remove":
                     self.remove(lease.job_id)
@@ -174,9 +178,16 @@ class Directed(Life):
 
     @rule(limit=st.sampled_from((1, 3)))
     def more_jobs_end_than_are_kept(self, limit: int) -> None:
-        for end in (*ENDS, *ENDS):
+        for _ in range(6):  # the records of these stay while their documents wait
+            paper = self.fresh()
+            self.submit(paper, 0, 0)
+            self.pass_time(1)
+            self.cancel(paper.job_id)
+        for end in ENDS:
             self.bring_to_an_end(end)
-        self.trim(limit)
+        for days in (0, 31):
+            self.pass_time(1 + days * 86_400_000)
+            self.trim(limit)
 
     def bring_to_an_end(self, end: str) -> Lease:
         lease = self.running()
@@ -270,14 +281,81 @@ class Directed(Life):
         if not self.model.sessions[session].job:
             assert self.take(session) is None
         self.renew(*self.beliefs())
+        self.register(session, "w6", PLAIN)  # a pause of w9 is none of w6
+        self.take(session)
+        session = self.begin_worker("w9", PLAIN)
+        assert self.take(session) is None
         self.steer(who, "work")
         self.take(session)
+
+    @rule(how=st.sampled_from(("leave", "crash", "release")))
+    def what_a_worker_had_goes_before_what_waits(self, how: str) -> None:
+        lease = self.running()
+        self.push(self.fresh(), 9)
+        for _ in range(3):
+            self.push(self.fresh(), 0)
+        self.stage()
+        self.stage()
+        self.lose(lease, how)
+
+    @rule(
+        pick=picks,
+        priority=st.sampled_from((0, 5, 9)),
+        how=st.sampled_from(("as it was", "mended", "dropped")),
+    )
+    def a_rejected_document_is_judged_twice(
+        self, pick: int, priority: int, how: str
+    ) -> None:
+        self.running()
+        bad = self.of(BAD, pick)
+        self.client.lpush(self.store.keys.waiting(priority), bad.raw)
+        self.model.push(bad, priority)
+        before, session = len(self.model.rejected), self.begin_worker("w9", ALL_KINDS)
+        for _ in range(200):
+            if len(self.model.rejected) > before:
+                break
+            lease = self.take(session)
+            if lease is not None:
+                self.settle(lease, "complete")
+        self.judge(before, how)
+        self.take(self.begin_worker("w9", ALL_KINDS))
+
+    @rule(late=hows, again=st.booleans())
+    def a_doubt_outlives_a_new_start(self, late: str, again: bool) -> None:
+        """The crash that a late worker would take back is not counted any more."""
+        lease = self.running()
+        self.lose(lease, "cut off")
+        self.cancel(lease.job_id)
+        if again:
+            self.requeue(lease.job_id)
+        for _ in range(2):
+            self.settle(lease, late)
 
     # The end of each example
 
     def teardown(self) -> None:
         if self.sound:
+            self.meet_what_has_ended()
             self.come_to_rest()
+
+    def meet_what_has_ended(self) -> None:
+        """Do in some examples what random steps do too seldom to rely on."""
+        match self.numbers % 6:
+            case 0:
+                self.ended_jobs_are_judged("requeue", "complete")
+            case 1:
+                self.ended_jobs_are_judged("remove", "fail")
+            case 2:
+                self.ended_jobs_are_judged("trim", "retry")
+            case 3:
+                self.ended_jobs_come_again("same", "push", "release")
+            case 4:
+                self.ended_jobs_come_again("other", "submit", "complete")
+            case _:
+                self.running_jobs_are_cancelled(
+                    ("retry", "release"), "stop", hears=False
+                )
+                self.a_job_waits_for_its_time("push", called_off=True)
 
     def come_to_rest(self) -> None:
         """All faults are over: one worker does all that is left."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis.stateful import RuleBasedStateMachine
 from redis import Redis
 
 from sisyphus.errors import Stopped, WrongState
-from sisyphus.lifecycle import TRANSITIONS
 from sisyphus.store.replies import (
     Activity,
     Empty,
@@ -29,65 +27,13 @@ from store.fleet import ERROR, entry, facts
 from store.invariants import Snapshot, check_snapshot, read
 from store.model import Limits, Paper
 from store.model_compare import compare
+from store.model_tally import Tally
 from store.model_ways import Model, Reply
 
 START_US = 1_700_000_000_000_000
 ERROR_JSON = '{"code":"run_error","message":"no such file"}'
-TABLE = {row.name: row for row in TRANSITIONS}
-SETTLE_WORDS = ("complete", "retry", "fail", "stop", "release")
 Kind = tuple[tuple[str, ...], tuple[str, ...]]
 """A worker's modules and labels."""
-
-
-@dataclass
-class Tally:
-    """What was walked, over all examples."""
-
-    examples: int = 0
-    steps: int = 0
-    calls: Counter[str] = field(default_factory=Counter)
-    pairs: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-    """(state before, transition, state after)."""
-
-    def count(self, before: str, name: str, after: str) -> None:
-        if not after and name not in ("remove", "trim"):
-            return  # an end made the history drop its oldest, maybe this very job
-        row = TABLE.get(name)
-        assert row is None or (
-            (before or None) in row.before and (after or None) in row.after
-        ), f"no such way: {before or 'nothing'} -> {name} -> {after or 'nothing'}"
-        self.pairs[before or "nothing", name, after or "nothing"] += 1
-
-    def never_walked(self, at_least: int) -> list[str]:
-        """List the legal pairs that came up too seldom."""
-        found: list[str] = []
-        for row in TRANSITIONS:
-            for side, states in ((0, row.before), (2, row.after)):
-                for state in states:
-                    word = state.value if state else "nothing"
-                    times = sum(
-                        n
-                        for pair, n in self.pairs.items()
-                        if pair[1] == row.name and pair[side] == word
-                    )
-                    if times < at_least:
-                        way = (
-                            f"{word} -> {row.name}"
-                            if not side
-                            else (f"{row.name} -> {word}")
-                        )
-                        found.append(f"{way}: {times} times")
-        return found
-
-    def table(self) -> str:
-        rows = [f"{self.examples} examples, {self.steps} checked steps"]
-        rows += [
-            f"  {before:>9} -> {name:<10} -> {after:<9} {times:>7}"
-            for (before, name, after), times in sorted(
-                self.pairs.items(), key=lambda item: (item[0][1], item[0])
-            )
-        ]
-        return "\n".join(rows)
 
 
 @dataclass
@@ -411,21 +357,25 @@ class Machine(RuleBasedStateMachine):
         )
 
     def restore(self, index: int, paper: Paper) -> None:
+        entry = self.entry(index)
         done = self.both(
             "restore",
-            lambda: self.store.restore(self.entry(index), paper.raw),
+            lambda: self.store.restore(entry, paper.raw),
             lambda: self.model.restore(index, paper),
         )
+        self.both("restore", lambda: self.store.restore(entry, paper.raw), bool)
         if done and not paper.reason:
             self.off.discard(paper.job_id)
             self.accepted.add(paper.job_id)
 
     def drop_rejected(self, index: int) -> None:
+        entry = self.entry(index)
         self.both(
             "drop_rejected",
-            lambda: self.store.drop_rejected(self.entry(index)),
+            lambda: self.store.drop_rejected(entry),
             lambda: self.model.drop_rejected(index),
         )
+        self.both("drop_rejected", lambda: self.store.drop_rejected(entry), bool)
 
     def entry(self, index: int) -> str:
         rows = self.client.xrange(self.store.keys.rejected)

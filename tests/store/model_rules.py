@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from sisyphus.store.replies import Lease
-from store.corpus import MAX_BYTES, REJECTED
 from store.fleet import SETTLEMENTS
 from store.model import Paper, sha_of
 from store.model_machine import Kind, Machine
+from store.model_papers import BAD, NEEDS, paper_of
 from store.model_ways import lease_of
 
 T = TypeVar("T")
@@ -26,13 +24,6 @@ KINDS: tuple[Kind, ...] = (
     (("ffmpeg",), ("gpu",)),
     (("ffmpeg", "handbrake", "mkvmerge"), ("gpu", "fast")),
 )
-NEEDS: tuple[tuple[str, str], ...] = (
-    *[("ffmpeg", "")] * 3,
-    ("mkvmerge", ""),
-    ("ffmpeg", "gpu"),
-    ("nobody_has_it", ""),
-    ("ffmpeg", "nobody_has_it"),
-)
 NAMES = ("w0", "w1", "w2", "w3")
 DUE_SECONDS = (-60, 20, 90)
 STILL = 10_000
@@ -42,34 +33,6 @@ WRITES = (*SETTLEMENTS, "checkpoint", "confirm", "log")
 picks = st.integers(0, 999)
 priorities = st.sampled_from((0, 0, 0, 0, 1, 5, 9))
 hows = st.sampled_from(SETTLEMENTS)
-
-
-def paper_of(
-    job_id: str | int,
-    needs: tuple[str, str] = NEEDS[0],
-    due_ms: int = 0,
-    version: int = 1,
-    end: bytes = b"",
-) -> Paper:
-    """Write a document, and what is to be understood of it."""
-    module, label = needs
-    document: dict[str, object] = {"job_id": job_id, "job_title": f"job {version}"}
-    document["tasks"] = [{module: {}}]
-    if label:
-        document["requires"] = [label]
-    if due_ms:
-        at = datetime.fromtimestamp(due_ms / 1000, UTC)
-        document["not_before"] = due_ms // 1000 if version % 2 else at.isoformat()
-    words = sorted([f"module:{module}", *([f"label:{label}"] if label else [])])
-    raw = json.dumps(document).encode() + end
-    return Paper(raw, str(job_id), f"job {version}", tuple(words), due_ms)
-
-
-BAD = tuple(
-    Paper(raw, reason=reason)
-    for reason, raw in REJECTED.values()
-    if len(raw) <= 2 * MAX_BYTES
-)
 
 
 class Life(Machine):
@@ -200,9 +163,10 @@ class Life(Machine):
 
     @rule(pick=picks, priority=priorities)
     def producer_pushes_what_is_no_job(self, pick: int, priority: int) -> None:
-        bad = self.of(BAD, pick)
-        self.client.lpush(self.store.keys.waiting(priority), bad.raw)
-        self.model.push(bad, priority)
+        for number in range(8):
+            bad = self.of(BAD, pick + number)
+            self.client.lpush(self.store.keys.waiting(priority), bad.raw)
+            self.model.push(bad, priority)
         self.check()
 
     @rule(
@@ -317,6 +281,7 @@ class Life(Machine):
         session = self.of(self.sessions(), pick)
         for _ in range(1 + again):
             self.recover(session)
+        self.take(session)
 
     @precondition(lambda self: self.model.sessions)
     @rule(pick=picks, returns=st.booleans(), how=hows)
@@ -339,11 +304,14 @@ class Life(Machine):
 
     # Supervisors and time
 
-    @rule(drop=picks)
-    def supervisor_renews(self, drop: int) -> None:
+    @rule(pick=picks)
+    def supervisor_renews(self, pick: int) -> None:
         held = self.beliefs()
-        stale = self.of(self.leases, drop) if self.leases and drop % 2 else None
-        self.renew(*held, *([stale] if stale else []))
+        if held and self.leases:  # one of them is wrong about what it has
+            stale = self.of(self.leases, pick)
+            held.append(Lease(held[0].session, stale.job_id, stale.token))
+            held.append(stale)
+        self.renew(*held)
 
     @rule(ms=st.sampled_from((1, 700, 2000, 5000)))
     def time_passes(self, ms: int) -> None:
@@ -397,7 +365,10 @@ class Life(Machine):
     @precondition(lambda self: self.model.rejected)
     @rule(pick=picks, how=st.sampled_from(("as it was", "mended", "dropped")))
     def person_judges_a_rejected_document(self, pick: int, how: str) -> None:
-        index = pick % (len(self.model.rejected) + 1)
+        self.judge(pick % (len(self.model.rejected) + 1), how)
+
+    def judge(self, index: int, how: str) -> None:
+        """Put a rejected document back, or drop it; ask twice."""
         if how == "dropped":
             self.drop_rejected(index)
         elif how == "mended" or index == len(self.model.rejected):

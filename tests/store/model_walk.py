@@ -17,7 +17,8 @@ from sisyphus.store.store import Store
 from store.corpus import MAX_BYTES
 from store.elsewhere import scripts_in, with_fake_clock
 from store.model_directed import Directed
-from store.model_machine import Tally, World
+from store.model_machine import World
+from store.model_tally import Tally
 
 KEEPS = (5, 1000)
 """How many ended jobs the queues of the examples keep."""

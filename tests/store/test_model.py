@@ -14,7 +14,7 @@ import pytest
 from store.model_walk import a_world, walk
 
 EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "100"))
-STEPS = 30
+STEPS = 15
 ENOUGH = 300
 """From so many examples on every legal pair has to have come up."""
 

@@ -108,6 +108,15 @@ def test_a_worker_paused_in_an_earlier_life_is_paused(fleet: Fleet) -> None:
     assert renewal.orders == ((Verdict.KEEP, Activity.PAUSE),)
 
 
+def test_a_pause_does_not_follow_a_session_to_its_next_id(fleet: Fleet) -> None:
+    session = fleet.worker("paused")
+    fleet.store.steer("paused", Activity.PAUSE)
+
+    assert fleet.store.register(session, facts("another")) is None
+
+    assert fleet.nothing_for(session)
+
+
 @pytest.mark.parametrize("lease", [3.0, 60.0])
 def test_the_lease_is_the_setting(
     fleet: Fleet, make_store: MakeStore, lease: float

@@ -158,7 +158,9 @@ def test_a_module_that_hears_nothing_ends_before_its_lease_does(site: Site) -> N
 
     assert "did not stop" in first.log
     assert not overlaps(site.lines("ticks"))
-    os.kill(first.pid, signal.SIGCONT)
+    assert site.job("j")["crashes"] == "1"
+    os.kill(first.pid, signal.SIGCONT)  # it tells that no crash was to blame
+    eventually(lambda: site.job("j")["crashes"] == "0")
 
 
 def test_a_worker_that_nobody_renews_rests_whatever_it_is_told(site: Site) -> None:

@@ -95,6 +95,14 @@ def test_what_is_no_size_is_refused(text: str) -> None:
         Settings.load(tool_memory=text)
 
 
+@pytest.mark.parametrize("name", ["tool_memory", "tool_file_size"])
+def test_a_size_that_the_kernel_cannot_take_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name}: .*less than 922337"):
+        Settings.load(**{name: "8388608T"})
+
+    assert getattr(Settings.load(**{name: str(2**63 - 1)}), name) == 2**63 - 1
+
+
 def test_a_wrapper_is_words_as_a_shell_has_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

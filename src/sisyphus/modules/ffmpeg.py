@@ -38,7 +38,7 @@ from sisyphus.modules.identify import Track
 from sisyphus.modules.options import Allowed
 from sisyphus.modules.playlists import refuse_playlist
 from sisyphus.modules.preflight import check_space, check_whole
-from sisyphus.modules.probing import check_apart, film_probe
+from sisyphus.modules.probing import check_apart, film_probe, formats_of
 from sisyphus.modules.task import Task
 from sisyphus.modules.telling import tell
 from sisyphus.modules.verifying import verify_film
@@ -233,15 +233,22 @@ class Ffmpeg(Module):
         try:
             film = probe.film(source) if probe else None
         except Unreadable as error:
+            # With the option f, ffmpeg does not look which format it is.
+            if "f" not in self.settings.input_options:
+                self._check_formats(task, number, formats_of(task, source))
             task.log(f"{source} cannot be probed: {error}", "warning")
             return None
+        self._check_formats(task, number, film.formats if film else frozenset())
+        return film
+
+    def _check_formats(self, task: Task, number: int, formats: frozenset[str]) -> None:
+        source = self.settings.sources[number]
         allowed = Allowed.of(task.settings, self.name)
-        for kind in film.formats & INPUT_FORMATS_REFUSED if film else ():
+        for kind in formats & INPUT_FORMATS_REFUSED:
             if not allowed.has(f"format.{kind}"):
                 expected = f"is a {kind} script, which could open other files"
                 field = task.field(f"sources[{number}]")
                 raise InvalidSettings.of(Problem(field, str(source), expected))
-        return film
 
     # Progress
 

@@ -106,12 +106,16 @@ class Limits:
             # Not the address space: encoders reserve far more of it than they use.
             _limit(resource.RLIMIT_DATA, self.memory)
 
-    def memory_was_short(self) -> bool:
-        """Tell whether the kernel has killed for the control group's limit."""
-        if self.group:
-            with suppress(OSError), open(self.group + "/memory.events") as file:
-                found = [line.split() for line in file]
-                return any(int(n) for name, n in found if name == "oom_kill")
+    def memory_was_short(self) -> bool | None:
+        """Tell whether the kernel has killed for the control group's limit.
+
+        ``None``: there is no such group, so the kernel cannot tell.
+        """
+        if not self.group:
+            return None
+        with suppress(OSError), open(self.group + "/memory.events") as file:
+            found = [line.split() for line in file]
+            return any(int(n) for name, n in found if name == "oom_kill")
         return False
 
     def remove_group(self) -> None:
@@ -197,7 +201,8 @@ class Guard:
         waiting = select.poll()
         waiting.register(self.life, select.POLLIN)
         waiting.register(self.wake, select.POLLIN)
-        while self._reap() and self.exit_code is None:
+        # What was asked to stop has its grace, also below a wrapper that ended first.
+        while self._reap() and (self.exit_code is None or self.kill_at_ms is not None):
             why = self._overdue()
             if why:
                 self.reason = why
@@ -242,8 +247,7 @@ class Guard:
             if order == "T" and self.kill_at_ms is None:
                 self.reason = "stop"
                 self.kill_at_ms = _now_ms() + self.grace_ms
-                with suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self.tool, self.stop_signal)
+                self._send_all(self.stop_signal)
                 # A stopped process hears nothing until it goes on.
                 self._send_all(signal.SIGCONT)
             elif order == "P" and self.kill_at_ms is None:
@@ -377,7 +381,7 @@ def main(argv: list[str]) -> None:
     guard = Guard(life, (deadline, offset), grace_ms, stop_signal, limits)
     failed = guard.start(argv[7:])
     guard.watch()
-    short = limits.memory_was_short()
+    short = {True: "true", False: "false", None: "null"}[limits.memory_was_short()]
     limits.remove_group()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     facts = (
@@ -385,7 +389,7 @@ def main(argv: list[str]) -> None:
         f' "errno": {failed}, "cpu": {used.ru_utime + used.ru_stime:.3f},'
         f' "peak": {used.ru_maxrss * (1024 if _LINUX else 1)},'
         f' "wall": {time.monotonic() - started:.3f},'
-        f' "out_of_memory": {"true" if short else "false"}}}\n'
+        f' "out_of_memory": {short}}}\n'
     )
     with suppress(BrokenPipeError):  # nobody is left to be told
         os.write(report, facts.encode())

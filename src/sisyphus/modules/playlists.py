@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import BinaryIO
 
 from sisyphus.errors import InvalidSettings, Problem
 from sisyphus.modules.options import Allowed
 from sisyphus.modules.task import Task
 
 _HEAD_BYTES = 64 * 1024
+_ID3_BYTES = 10
+"""Of a tag's header, and of its footer."""
 _STARTS = {b"#EXTM3U": "hls", b"ffconcat version": "concat", b"MPLS0": "mpls"}
 _INSIDE = (
     # What ffmpeg looks for anywhere near the beginning of a text.
@@ -28,7 +31,14 @@ FORMATS = (
 def playlist_in(path: Path) -> str | None:
     """Tell which kind of playlist or script a file is; ``None`` for all others."""
     with path.open("rb") as file:
-        head = _without_id3(file.read(_HEAD_BYTES))
+        whole = file.read(_HEAD_BYTES)
+        _skip_id3(file)
+        behind = file.read(_HEAD_BYTES)
+    # A tag that claims too much is no tag for ffmpeg.
+    return _kind_of(behind, path) or _kind_of(whole, path)
+
+
+def _kind_of(head: bytes, path: Path) -> str | None:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     for sign, kind in _STARTS.items():
         if start.startswith(sign):
@@ -62,11 +72,17 @@ def refuse_playlist(
         raise InvalidSettings.of(problem) from None
 
 
-def _without_id3(head: bytes) -> bytes:
-    """Skip the tag that may stand before anything, as ffmpeg does."""
-    if head[:3] != b"ID3" or len(head) < 10:
-        return head
-    size = 0
-    for seven_bits in head[6:10]:
-        size = size << 7 | seven_bits & 0x7F
-    return head[10 + size :] or head
+def _skip_id3(file: BinaryIO) -> None:
+    """Go past the tags that may stand before anything, as ffmpeg does."""
+    start = 0
+    while True:
+        file.seek(start)
+        head = file.read(_ID3_BYTES)
+        if head[:3] != b"ID3" or len(head) < _ID3_BYTES:
+            file.seek(start)
+            return
+        size = 0
+        for seven_bits in head[6:]:
+            size = size << 7 | seven_bits & 0x7F
+        has_footer = head[5] & 0x10
+        start += _ID3_BYTES + size + (_ID3_BYTES if has_footer else 0)

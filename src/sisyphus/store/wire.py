@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from hiredis import Reader, pack_command
 from redis import Redis
@@ -72,6 +72,7 @@ def open_client(url: str, **given: Any) -> Redis:
         ConfigError: the URL cannot be understood. Nothing of it is told: what is wrong
             may be the password.
     """
+    parts = _parts_of(url)
     tcp_only = {} if url.startswith("unix:") else {"socket_keepalive": True}
     if "password" in given and has_password(url):
         raise ConfigError("redis_password_file: the URL has a password as well")
@@ -90,21 +91,33 @@ def open_client(url: str, **given: Any) -> Redis:
         pool: Any = client.connection_pool
         pool.connection_class(**pool.connection_kwargs)  # opens nothing, checks options
     except ValueError as error:
-        if "Port" in str(error):  # then a piece of the password was taken for it
-            raise ConfigError(_NOT_UNDERSTOOD) from None
         raise ConfigError(f"redis_url: {error}") from None
     except (TypeError, RedisError) as error:
         said = str(error).partition("argument ")[2] or str(error)
         raise ConfigError(f"redis_url: cannot have the option {said}") from None
-    if not url.startswith("unix:"):
-        parts = urlsplit(url)
-        if "@" in "".join(parts[2:]):
-            raise ConfigError(_NOT_UNDERSTOOD)
-        if not parts.path.strip("/").isdecimal() and parts.path.strip("/"):
-            raise ConfigError(  # redis-py would take database 0
-                "redis_url: what follows the host must be the number of a database, /0"
-            )
+    database = parts.path.strip("/")
+    if parts.scheme != "unix" and database and not database.isdecimal():
+        raise ConfigError(  # redis-py would take database 0
+            "redis_url: what follows the host must be the number of a database, /0"
+        )
     return client
+
+
+def _parts_of(url: str) -> SplitResult:
+    """Take a URL apart; one in which the password may reach into other parts is refused.
+
+    What urlsplit says of such a URL has pieces of the password in it.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # only now it is looked at
+    except ValueError:
+        raise ConfigError(_NOT_UNDERSTOOD) from None
+    # Only a socket's path may have an `@` of its own, and there is no host before it.
+    is_socket = parts.scheme == "unix" and parts.netloc[-1:] in ("", "@")
+    if "@" in "".join(parts[2:]) and not is_socket:
+        raise ConfigError(_NOT_UNDERSTOOD)
+    return parts
 
 
 class Wire:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from sisyphus.errors import StoreError, StoreRefused, StoreUnavailable
 from sisyphus.settings import Settings
 from sisyphus.store.replies import Activity as Wish
-from sisyphus.store.replies import Renewal, Verdict
+from sisyphus.store.replies import Lease, Renewal, Verdict
 from sisyphus.store.store import Store
 from sisyphus.worker.board import STRICT_PART, Activity, Doing, boot_ms
 from sisyphus.worker.child import Child
@@ -83,9 +83,9 @@ class Beat:
         """Bring the next tick forward."""
         self._look.set()
 
-    def bury(self, session: str, cause: str, *, charged: bool = True) -> None:
+    def bury(self, session: str, cause: str, spared: Lease | None = None) -> None:
         """Give back what a dead worker process held, as soon as Redis answers."""
-        self._upkeep.bury(session, cause, charged=charged)
+        self._upkeep.bury(session, cause, spared)
         self.look_now()
 
     def has_begun_anew(self, session: str) -> None:

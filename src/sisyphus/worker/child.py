@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from sisyphus.settings import Settings, environment_of_workers
-from sisyphus.store.replies import Held
+from sisyphus.store.replies import Held, Lease
 from sisyphus.worker.board import Activity, Board, Doing
 from sisyphus.worker.contract import LEASE_OVER, LEFT_IN_ORDER, Order, Start, Word
 from sisyphus.worker.identity import Identity
@@ -142,6 +142,13 @@ class Child:
             with self._orders, suppress(OSError, ValueError):
                 process.stdin.write(line)
                 process.stdin.flush()
+
+    def lease(self) -> Lease | None:
+        """Tell which job it has, or had when it died."""
+        now = self.board.read()
+        if now is None or now.doing is not Doing.BUSY:
+            return None
+        return Lease(self.session, now.job_id, now.token)
 
     def held(self, activity: Activity) -> Held:
         """What to renew."""

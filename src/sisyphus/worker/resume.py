@@ -28,16 +28,38 @@ def read_checkpoint(text: str) -> list[dict[str, Any]]:
     return entries if isinstance(entries, list) else []
 
 
+def believable(entries: Sequence[Any], modules: Sequence[str]) -> list[dict[str, Any]]:
+    """Keep the entries in front that can be of these very tasks: others wrote the rest."""
+    good: list[dict[str, Any]] = []
+    for number, (entry, module) in enumerate(zip(entries, modules, strict=False), 1):
+        if not isinstance(entry, dict) or entry.get("module") != module:
+            break
+        outputs = entry.get("outputs", [])
+        if entry.get("task") is True or entry.get("task") != number:
+            break
+        if not isinstance(outputs, list) or not all(map(_names_a_file, outputs)):
+            break
+        good.append(entry)
+    return good
+
+
+def _names_a_file(output: Any) -> bool:
+    return isinstance(output, dict) and isinstance(output.get("path"), str)
+
+
 def first_task(entries: Sequence[dict[str, Any]], tasks: Sequence[Files]) -> int:
     """Find the first task that must run (again).
 
-    That is the first one that has no entry, or whose recorded outputs are not there
-    unchanged, unless a later task takes them away and no task that is still to run needs
-    them before.
+    That is the first one that has no entry, or that writes files and has none recorded,
+    or whose recorded outputs are not there unchanged, unless a later task takes them away
+    and no task that is still to run needs them before.
     """
     done = min(len(entries), len(tasks))
     for index in range(done):
-        for output in entries[index].get("outputs", ()):
+        outputs = entries[index].get("outputs", ())
+        if tasks[index].writes and not outputs:
+            return index
+        for output in outputs:
             path = Path(output["path"])
             found = fingerprint(path)
             if found == output:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import json
 import logging
 import math
+import threading
 import time
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sisyphus import signatures
@@ -41,7 +43,12 @@ from sisyphus.store.store import Store
 from sisyphus.worker.board import Activity, Board, Doing, boot_ms
 from sisyphus.worker.joblog import JobLog
 from sisyphus.worker.patience import insist
-from sisyphus.worker.resume import fingerprint, first_task, read_checkpoint
+from sisyphus.worker.resume import (
+    believable,
+    fingerprint,
+    first_task,
+    read_checkpoint,
+)
 
 logger = logging.getLogger(__name__)
 Value = TypeVar("Value")
@@ -72,6 +79,11 @@ class Runner:
         self.control = Control()
         """Orders for the job at hand; a new one for each job."""
 
+    def work_in(self, folder: Path | None) -> None:
+        """Let tasks have their temporary files in a folder; nothing: wherever they may."""
+        if folder is not None:
+            self._settings = self._settings.model_copy(update={"workdir": folder})
+
     def run(self, taken: Taken) -> Settlement:
         """Do one job and say how it ended."""
         attempt = Attempt(taken)
@@ -100,7 +112,9 @@ class Runner:
             settlement = self._failed(attempt, broken)
         for task in attempt.tasks:
             task.close()
-        self._log.flush()
+        if self._log.waits:
+            self._board.write(Activity(doing=Doing.SETTLING))
+            self._log.flush()
         return settlement
 
     # Checked: everything that is still to do, before the first task starts
@@ -128,6 +142,13 @@ class Runner:
         if not attempt.checkpoint or not job.resume:
             attempt.checkpoint = []
             return 0
+        if self._keys:
+            attempt.checkpoint = []
+            said = "starts at the first task: nobody has signed what was done before"
+            self._log.add("", "info", said)
+            return 0
+        names = [spec.module for spec in job.tasks]
+        attempt.checkpoint = believable(attempt.checkpoint, names)
         start = first_task(attempt.checkpoint, attempt.files)
         attempt.checkpoint = attempt.checkpoint[:start]
         if start:
@@ -279,11 +300,13 @@ class Runner:
         return self._insist(lambda: self._store.get_data(module, name))
 
     def _show(self, attempt: Attempt, job: Job, index: int) -> None:
-        now, lease, spec = boot_ms(), attempt.taken.lease, job.tasks[index]
         module = attempt.modules[index]
+        patient = module.patience is Patience.PATIENT
+        self._await_renewal(patient=patient)
+        now, lease, spec = boot_ms(), attempt.taken.lease, job.tasks[index]
         attempt.shown = Activity(
             doing=Doing.BUSY,
-            patient=module.patience is Patience.PATIENT,
+            patient=patient,
             token=lease.token,
             job_id=lease.job_id,
             job_title=job.job_title,
@@ -296,6 +319,13 @@ class Runner:
             moved_ms=now,
         )
         self._board.write(attempt.shown)
+
+    def _await_renewal(self, *, patient: bool) -> None:
+        """Begin no task that would have to stop at once, after a patient one."""
+        never = threading.Event()
+        while self._board.may_go_on_until(patient=patient) < boot_ms():
+            self.control.raise_if_stopping()
+            never.wait(0.1)
 
     def _progress(self, attempt: Attempt, progress: Progress) -> None:
         shown = attempt.shown

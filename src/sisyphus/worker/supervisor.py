@@ -181,9 +181,9 @@ class Supervisor:
                 case _:
                     cause = child.cause(code)
                     logger.error("worker %s: %s", child.worker_id, cause)
-                    # That a lease was about to end says nothing against the job.
-                    charged = code != LEASE_OVER and not child.killed_for_its_lease
-                    self._beat.bury(child.session, cause, charged=charged)
+                    lease_over = code == LEASE_OVER or child.killed_for_its_lease
+                    spared = child.lease() if lease_over else None
+                    self._beat.bury(child.session, cause, spared)
 
     def _id_taken(self, child: Child) -> None:
         """Another machine has this id: perhaps this one before it rebooted."""

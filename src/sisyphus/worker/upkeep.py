@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from sisyphus.store.replies import Renewal
+from sisyphus.store.replies import Lease, Renewal
 from sisyphus.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -24,23 +24,27 @@ class Upkeep:
         """``seconds`` is how long one round may take, or renewals come late."""
         self._store = store
         self._seconds = seconds
-        self._dead: list[tuple[str, str, bool]] = []
+        self._dead: list[tuple[str, str, Lease | None]] = []
         self._lock = threading.Lock()
         self._trimmed = time.monotonic()
 
-    def bury(self, session: str, cause: str, *, charged: bool = True) -> None:
-        """Remember a session whose process is dead; charge its job with a crash, or not."""
+    def bury(self, session: str, cause: str, spared: Lease | None = None) -> None:
+        """Remember a session whose process is dead.
+
+        ``spared`` is the job that it had, if that is not to be charged with a crash.
+        """
         with self._lock:
-            self._dead.append((session, cause, charged))
+            self._dead.append((session, cause, spared))
 
     def bury_all(self) -> None:
         """Give back the jobs of those sessions."""
         while self._dead:
-            session, cause, charged = self._dead[0]
-            if charged:
-                self._store.recover(session, cause)
-            else:
-                self._store.leave(session)
+            session, cause, spared = self._dead[0]
+            if spared is not None:
+                # If it was given up meanwhile, that takes the charge back.
+                entry = {"outcome": "released", "cause": cause}
+                self._store.settle(self._store.release(spared, entry))
+            self._store.recover(session, cause)
             with self._lock:
                 self._dead.pop(0)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 from sisyphus.modules.base import Module, ModuleSettings
@@ -20,6 +19,6 @@ class Strict(Module):
     settings: Settings
 
     def run(self, task: Task) -> None:
-        time.sleep(0.5)
+        task.tool(["sleep", "0.5"])
         with self.settings.file.open("a") as file:
             file.write(f"{task.token}\n")

@@ -49,6 +49,8 @@ end
 if redis.call('SISMEMBER', key('paused'), worker_id) == 1 then
   fields[#fields + 1] = 'paused'
   fields[#fields + 1] = '1'
+else
+  redis.call('HDEL', key('session', session), 'paused')
 end
 redis.call('HSET', key('session', session), unpack(fields))
 return {'ok'}
