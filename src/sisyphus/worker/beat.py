@@ -147,9 +147,8 @@ class Beat:
         sent_ms = boot_ms()
         self._be_patient(sent_ms)
         try:
-            renewal = self._store.renew(
-                [child.held(now) for child, now in alive], self._to_show(seen)
-            )
+            held = [child.held(now) for child, now in alive]
+            renewal = self._store.renew(held, self._to_show(seen))
         except (StoreUnavailable, StoreRefused) as error:
             self._shown.clear()
             self._away.goes_on(f"{error}; {self._meanwhile(seen)}")
@@ -158,18 +157,17 @@ class Beat:
         self._impatient.is_over("encoders may go on again")
         silent, self._renewed = time.monotonic() - self._renewed, time.monotonic()
         until = sent_ms + int(self._settings.lease * 1000 * STRICT_PART)
-        for (child, now), (verdict, wish) in zip(alive, renewal.orders, strict=True):
+        gone = set[str]()
+        for (child, now), its, (verdict, wish) in zip(
+            alive, held, renewal.orders, strict=True
+        ):
             if verdict is not Verdict.GONE:
                 child.board.allow_until(until, until)
+            else:
+                gone.add(its.session)
+                child.order(Order(Word.GONE, 0, its.session))
             self._pass_on(child, now, verdict, wish)
-        self._say_forgotten(
-            {
-                child.session
-                for (child, _), (verdict, _) in zip(alive, renewal.orders, strict=True)
-                if verdict is Verdict.GONE
-            },
-            silent,
-        )
+        self._say_forgotten(gone, silent)
         self._heed_refused(renewal)
         self._clear_up(renewal)
 
@@ -199,8 +197,6 @@ class Beat:
                     "lost %s: it is stopped here, for others may have it", now.job_id
                 )
                 child.stop(now.token, "lost")
-            case Verdict.GONE:
-                child.order(Order(Word.GONE))
             case _:
                 child.order(Order(Word.WAKE))
         if wish is Wish.DRAIN:

@@ -43,7 +43,7 @@ class Word(StrEnum):
     WAKE = "wake"
     """Look for work again: something has changed."""
     GONE = "gone"
-    """The server does not know the session any more: begin a new one."""
+    """The server does not know this session any more: ``gone 0 <session>``."""
     DRAIN = "drain"
     """Take no further job; leave when the one at hand has ended."""
 

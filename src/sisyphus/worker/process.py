@@ -327,7 +327,7 @@ class WorkerProcess:
                     case Word.DRAIN:
                         self._draining = True
                     case Word.GONE:
-                        self._gone = True
+                        self._gone = order.reason == self._session
                 with contextlib.suppress(BlockingIOError):  # woken often enough
                     os.write(self._wake_write, b"!")
         # The supervisor is gone: nobody renews the lease or would stop us. The end of this
